@@ -146,3 +146,11 @@ size_t ring_count(struct ring *ring)
     (void)pthread_mutex_unlock(&ring->lock);
     return count;
 }
+
+bool ring_is_closed(struct ring *ring)
+{
+    (void)pthread_mutex_lock(&ring->lock);
+    bool closed = ring->closed;
+    (void)pthread_mutex_unlock(&ring->lock);
+    return closed;
+}

@@ -53,5 +53,6 @@ void ring_close(struct ring *ring);
 void ring_wake(struct ring *ring);
 
 size_t ring_count(struct ring *ring);
+bool ring_is_closed(struct ring *ring);
 
 #endif

@@ -1,10 +1,11 @@
 /*
  * report.h - what is wrong with a configuration, all of it at once, each with its place.
  *
- * Whoever reads a configuration adds problems (it cannot be used) and warnings (it can) and goes on,
- * so that a person corrects a file once and not ten times. One owner, no lock.
+ * Whoever reads a configuration adds problems (it cannot be used) and warnings (it can) and goes
+ * on, so that a person corrects a file once and not ten times. One owner, no lock.
  *
- * Messages never contain a value that came out of an expansion: it may be a secret.
+ * Messages do not show a value that came out of an expansion: it may be a secret. Names of
+ * components in pipelines are no values.
  */
 #ifndef SPANGATE_CONFIG_REPORT_H
 #define SPANGATE_CONFIG_REPORT_H
@@ -13,7 +14,9 @@
 #include <spangate/base/strbuf.h>
 #include <stdint.h>
 
-/* Where a key or value stands. line and column count from 1; line 0: no place, source may be NULL. */
+/*
+ * Where a key or value stands. line and column count from 1; line 0: no place, source may be NULL.
+ */
 struct config_place {
     const char *source; /* "gateway.yaml", "env:NAME", "--set a.b"; lives as long as the tree */
     uint32_t order;     /* of the source, for sorting */
@@ -29,9 +32,9 @@ struct config_finding {
 
 struct config_findings {
     struct config_finding *items;
-    size_t count;    /* kept */
+    size_t count; /* kept */
     size_t cap;
-    size_t total;    /* added */
+    size_t total; /* added */
 };
 
 struct config_report {

@@ -1,12 +1,12 @@
 /*
  * tree.h - YAML as a tree of nodes that know where they stand.
  *
- * The tree keeps scalars as the text that was written; what type a text has is decided by the table
- * that binds it (bind.h). Everything lives in one arena and goes with config_tree_deinit().
+ * The tree keeps scalars as the text that was written; what type a text has is decided by the
+ * table that binds it (bind.h). Everything lives in one arena and goes with config_tree_deinit().
  *
- * Not every YAML is taken. One document a source, keys are scalars, a key twice in a map is an error,
- * tags other than !!str are errors. Anchors and aliases are copied, and every copy counts against
- * CONFIG_NODES_MAX, so that a small file cannot become a large tree. `<<` merges maps.
+ * Not every YAML is taken. One document a source, keys are scalars, a key twice in a map is an
+ * error, tags other than !!str are errors. Anchors and aliases are copied, and every copy counts
+ * against CONFIG_NODES_MAX, so that a small file cannot become a large tree. `<<` merges maps.
  *
  * Recursion over a tree is bounded by CONFIG_DEPTH_MAX. One owner, no lock.
  */
@@ -38,8 +38,8 @@ struct config_node {
     struct config_place place;
     const char *text; /* scalar: NUL-terminated, no NUL inside */
     size_t len;
-    bool plain;       /* scalar: not quoted, so it may be null, a number, a boolean */
-    bool expanded;    /* its text came (partly) from outside the file: may be a secret */
+    bool plain;    /* scalar: not quoted, so it may be null, a number, a boolean */
+    bool expanded; /* its text came (partly) from outside the file: may be a secret */
     struct config_entry *entries;
     size_t count, cap;
 };
@@ -64,8 +64,8 @@ bool config_parse(struct config_tree *tree, const char *name, struct slice text,
                   struct config_node **out, struct error *err) MUST_CHECK;
 
 /*
- * Merge a document over the root: maps merge, later wins, lists are replaced, null replaces. Keys of
- * the top level are split at "::". ERR_INVALID: it is neither a map nor empty.
+ * Merge a document over the root: maps merge, later wins, lists are replaced, null replaces. Keys
+ * of the top level are split at "::". ERR_INVALID: it is neither a map nor empty.
  */
 bool config_merge(struct config_tree *tree, struct config_node *document,
                   struct error *err) MUST_CHECK;

@@ -1,0 +1,5 @@
+spangate_unit(config/tree DEPENDS config)
+spangate_unit(config/source DEPENDS config)
+spangate_unit(config/expand DEPENDS config)
+spangate_unit(config/bind DEPENDS config)
+spangate_unit(config/write DEPENDS config)
