@@ -48,9 +48,14 @@ bool otlp_check(enum otlp_signal signal, struct slice body, const struct otlp_li
  * camelCase and snake_case keys, ids in hex, enums as numbers or names, 64-bit integers as numbers
  * or strings, null as absent, unknown members skipped, lone surrogates to U+FFFD. The bytes are
  * appended to out (whose limit bounds them). An id that is no hex of the right length is kept as
- * the bytes of its text, so that the decoder refuses that span alone.
+ * the bytes of its text (or of its hex digits, when their number is even), never with the right
+ * length, so that the decoder refuses that span alone.
  *
- * ERR_INVALID names byte offset and cause. ERR_TOO_LARGE: out's limit was reached.
+ * Of equal names in one object, and of several members of a oneof, the last one counts. An
+ * intValue that is no int64 becomes a doubleValue. Lengths in what comes out may be padded.
+ *
+ * ERR_INVALID names byte offset and cause. ERR_TOO_LARGE: out's limit was reached, or is so near
+ * (64 bytes) that the next field was not tried. On an error nothing was appended.
  */
 bool otlp_json_decode(enum otlp_signal signal, struct slice json, const struct otlp_limits *limits,
                       struct strbuf *out, struct error *err) MUST_CHECK;
@@ -59,6 +64,8 @@ bool otlp_json_decode(enum otlp_signal signal, struct slice json, const struct o
  * Protobuf request to OTLP/JSON, appended to out: lowerCamelCase, ids lower-case hex, 64-bit integers as
  * strings, enums as numbers, bytes base64, defaults left out, `resource`, `scope` and `status`
  * always present. Fields that the schema does not know cannot be expressed and are left out.
+ *
+ * ERR_INVALID: malformed bytes, or messages nested over 200 deep. ERR_TOO_LARGE as above.
  */
 bool otlp_json_encode(enum otlp_signal signal, struct slice body, struct strbuf *out,
                       struct error *err) MUST_CHECK;

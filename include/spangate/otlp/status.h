@@ -16,6 +16,7 @@ struct status_row {
     int http;              /* status code */
     int grpc;              /* grpc-status */
     unsigned retry_after_s; /* 0: the client must not retry */
+    int body_code;          /* Status.code in an HTTP body: 429 and 415 differ from gRPC there */
 };
 
 /* ERR_TOO_LARGE, ERR_UNSUPPORTED etc. as rows; ERR_NONE is {200, 0}. */

@@ -1,0 +1,2 @@
+spangate_fuzz(decode_traces DEPENDS otlp)
+spangate_fuzz(backend_answer DEPENDS otlp)

@@ -1,0 +1,6 @@
+spangate_unit(otlp/pb DEPENDS otlp)
+spangate_unit(otlp/decode DEPENDS otlp)
+spangate_unit(otlp/check DEPENDS otlp)
+spangate_unit(otlp/writer DEPENDS otlp)
+spangate_unit(otlp/attributes DEPENDS otlp)
+spangate_unit(otlp/status DEPENDS otlp)
