@@ -19,11 +19,11 @@ const char *codec_name(enum codec codec); /* as in Content-Encoding; CODEC_NONE:
 
 /*
  * Inflate the whole of `in` into a new buf charged to budget. CODEC_DEFLATE finds out by itself
- * whether RFC 1950 or 1951 was meant. gzip: several members are accepted, checksums verified, trailing garbage
- * and an empty input refused. zstd: several frames; windows over 8 MiB refused.
+ * whether RFC 1950 or 1951 was meant. gzip: several members are accepted, checksums verified,
+ * trailing garbage and an empty input refused. zstd: several frames; windows over 8 MiB refused.
  *
- * ERR_INVALID: damaged input (the message begins with the codec's name). ERR_TOO_LARGE: the output would pass max, or
- * more than 1000:1 past 1 MiB. ERR_LIMIT: the budget refused.
+ * ERR_INVALID: damaged input (the message begins with the codec's name). ERR_TOO_LARGE: the output
+ * would pass max, or more than 1000:1 past 1 MiB. ERR_LIMIT: the budget refused.
  */
 bool codec_inflate(enum codec codec, struct slice in, size_t max, struct budget *budget,
                    struct buf **out, struct error *err) MUST_CHECK;
@@ -35,6 +35,7 @@ bool codec_deflate(enum codec codec, int level, struct slice in, struct strbuf *
 /* zstd for blocks: into memory of known size. Sections of the trace log use these. */
 size_t codec_zstd_bound(size_t len);
 size_t codec_zstd(const void *in, size_t len, void *out, size_t cap, int level); /* 0: cap too small */
+/* Exactly `exact` bytes must come out; ERR_CORRUPT otherwise. */
 bool codec_unzstd(struct slice in, void *out, size_t exact, struct error *err) MUST_CHECK;
 
 void codec_thread_exit(void);

@@ -1,0 +1,1 @@
+spangate_fuzz(codec_inflate DEPENDS codec)

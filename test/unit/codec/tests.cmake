@@ -1,0 +1,1 @@
+spangate_unit(codec/codec DEPENDS codec THIRD_PARTY PkgConfig::LIBDEFLATE PkgConfig::ZSTD)
