@@ -18,6 +18,7 @@
 #include <spangate/otlp/span.h>
 #include <spangate/trace/view.h>
 
+/* max_age_ns, max_spans, memory_bytes_max: 0 is no limit. remembered_max 0: every finish is revision 1. */
 struct correlator_config {
     uint64_t settle_ns;      /* quiet time after the root has ended and no parent is missing */
     uint64_t idle_ns;        /* quiet time otherwise */

@@ -27,9 +27,10 @@ bool filter_fixed(const struct trace_filter *filter, struct slice service, struc
                   uint64_t start_ns, uint64_t duration_ns);
 
 /*
- * The tags: each must be a span attribute, a resource or scope attribute, an attribute of one of the events, or
- * one of the tags Jaeger derives (span.kind, error=true, otel.status_code, otel.status_description,
- * otel.scope.name, otel.scope.version, w3c.tracestate) with that text as value.
+ * The tags: each must be a span attribute, a resource or scope attribute, an attribute or (as `event`)
+ * the name of one of the events, or one of the tags Jaeger derives (span.kind, error=true,
+ * otel.status_code, otel.status_description, otel.scope.name, otel.scope.version,
+ * w3c.tracestate) with that text as value.
  */
 bool filter_tags(const struct trace_filter *filter, struct slice raw_span, uint8_t kind,
                  uint8_t status, struct slice resource_envelope, struct slice scope_envelope);
