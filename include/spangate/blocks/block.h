@@ -97,6 +97,13 @@ void block_builder_add(struct block_builder *builder, const struct finished_trac
 size_t block_builder_bytes(const struct block_builder *builder); /* raw bytes so far */
 size_t block_builder_spans(const struct block_builder *builder);
 size_t block_builder_traces(const struct block_builder *builder);
+size_t block_builder_lsns(const struct block_builder *builder); /* spans given, skipped ones included */
+
+/*
+ * The unfinished block as a block, for searches: borrowed from the builder and valid until its next
+ * change; seq 0, no references to count. NULL when it holds no span.
+ */
+const struct block *block_builder_peek(struct block_builder *builder);
 
 /* For queries: spans of one trace in the unfinished block. */
 bool block_builder_view(const struct block_builder *builder, const struct trace_id *id, struct trace_view *view);
@@ -104,6 +111,7 @@ bool block_builder_view(const struct block_builder *builder, const struct trace_
 /*
  * Make a block of what was added and empty the builder. *lsns: one entry for each span added or skipped
  * (repeats allowed), release with free(); hand them to wal_release() once the block is stored.
+ * The block has no span when every one added was skipped: then it need not be stored.
  */
 struct block *block_builder_seal(struct block_builder *builder, uint64_t sealed_ns, uint64_t **lsns,
                                  size_t *lsn_count);

@@ -1,0 +1,11 @@
+set(support ${PROJECT_SOURCE_DIR}/test/support)
+foreach(name builder format)
+    spangate_unit(blocks/${name} DEPENDS blocks)
+endforeach()
+foreach(name trace_log recover retain)
+    spangate_unit(blocks/${name} DEPENDS blocks
+        EXTRA ${support}/fs_fault.c ${support}/fs_mem.c)
+endforeach()
+foreach(name builder format trace_log recover retain)
+    target_include_directories(blocks_${name}_test PRIVATE ${PROJECT_SOURCE_DIR}/src/blocks)
+endforeach()
