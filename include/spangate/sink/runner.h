@@ -36,9 +36,14 @@ struct sink_runner_config {
 
 struct sink_runner;
 
-/* Opens the driver and starts the thread. config and the strings in it are copied, settings borrowed. */
-bool sink_runner_start(struct sink_runner **out, const struct sink_runner_config *config, const struct fs *fs,
-                       const struct clock *clock, struct error *err) MUST_CHECK;
+/*
+ * Opens the driver and starts the thread. config and the strings in it are copied, settings
+ * borrowed; the source is taken (closed) in every case. A new destination's cursor is written before
+ * this returns, so that it begins at `start` also in its next life. A damaged cursor counts as none.
+ */
+bool sink_runner_start(struct sink_runner **out, const struct sink_runner_config *config,
+                       const struct fs *fs, const struct clock *clock,
+                       struct error *err) MUST_CHECK;
 
 /* For the status page and tests. Any thread. */
 struct sink_status {
@@ -51,10 +56,14 @@ struct sink_status {
 void sink_runner_status(struct sink_runner *runner, struct sink_status *out);
 
 /* Read the cursor file of a destination without starting it (ERR_NOT_FOUND: none). */
-bool sink_cursor_read(const struct fs *fs, const char *path, struct sink_cursor *out, struct error *err) MUST_CHECK;
+bool sink_cursor_read(const struct fs *fs, const char *path, struct sink_cursor *out,
+                      struct error *err) MUST_CHECK;
 
-/* Deliver what there is until deadline (monotonic), then stop; a delivery under way is interrupted at the deadline.
- * drain false: stop at once. Joins the thread and releases everything. */
+/*
+ * Deliver what there is until deadline (monotonic), then stop; a delivery under way is interrupted
+ * at the deadline. drain false: stop at once. A drain ends early when the next attempt would come
+ * after the deadline. Joins the thread and releases everything.
+ */
 void sink_runner_stop(struct sink_runner *runner, bool drain, uint64_t deadline_ns);
 
 #endif

@@ -28,14 +28,20 @@ enum sink_verdict {
     SINK_DELIVERED,
     SINK_RETRY,     /* may work later: the runner offers the same batch again */
     SINK_TOO_LARGE, /* smaller batches may work: the runner splits */
-    SINK_REJECTED,  /* can never work: the runner splits down to single traces, counts, logs and drops those */
+    /*
+     * Can never work: the runner splits down to single traces, counts, logs and drops those. err.code
+     * ERR_UNAUTHENTICATED (401, 403), ERR_NOT_FOUND (404) or ERR_UNSUPPORTED (405, 415,
+     * UNIMPLEMENTED) says that it is not about the content: then it is dropped without splitting.
+     */
+    SINK_REJECTED,
 };
 
 struct sink_outcome {
     enum sink_verdict verdict;
     uint64_t retry_after_ms; /* the destination asked for at least this pause; 0: it did not */
     uint64_t rejected;       /* SINK_DELIVERED: items that partial_success says it rejected */
-    struct error err;        /* filled unless SINK_DELIVERED; with `rejected` the message of partial_success */
+    /* Filled unless SINK_DELIVERED; with `rejected` it has the message of partial_success. */
+    struct error err;
 };
 
 struct sink; /* a driver's own struct */
@@ -74,10 +80,12 @@ struct sink_source {
     void *ctx;
     /*
      * The next batch at *from: up to items_max items and bytes_max bytes of protobuf, but at least
-     * one trace's spans or one record (a single trace larger than that is cut between spans). Waits up to wait_ns for data, and up to linger_ns more while
-     * the batch is smaller than items_min. Sets *next to the position after the batch.
-     * 0 items with *next > *from: nothing there was for this destination. 0 items with *next == *from: no data.
-     * batch->body is protobuf, valid until the next call. *skipped: items lost to retention before *from could be read.
+     * one trace's spans or one record (a single trace larger than that is cut between spans).
+     * Waits up to wait_ns for data, and up to linger_ns more while the batch is smaller than
+     * items_min. Sets *next to the position after the batch. 0 items with *next > *from: nothing
+     * there was for this destination. 0 items with *next == *from: no data. batch->body is
+     * protobuf, valid until the next call. *skipped: items lost to retention before *from could be
+     * read. On failure (ERR_CORRUPT) *next > *from says where to go on, and *skipped what that costs.
      */
     bool (*next)(void *ctx, const struct sink_cursor *from, size_t items_min, size_t items_max,
                  size_t bytes_max, uint64_t wait_ns, uint64_t linger_ns, struct sink_batch *batch,
@@ -86,8 +94,8 @@ struct sink_source {
     void (*release)(void *ctx, const struct sink_cursor *cursor);
     /* Bytes of log from the cursor on. */
     uint64_t (*lag_bytes)(void *ctx, const struct sink_cursor *cursor);
-    void (*wake)(void *ctx); /* any thread: end a wait */
-    void (*close)(void *ctx);
+    void (*wake)(void *ctx); /* any thread: end a wait; may be repeated */
+    void (*close)(void *ctx); /* by whoever stops the runner, after its thread has ended */
 };
 
 #endif
