@@ -19,19 +19,26 @@
 struct index;
 
 /* log is borrowed: it says where partitions are and loads blocks for catching up. persist false in the log's
- * configuration: the index lives in memory. */
+ * configuration: there are no files, the few blocks in memory answer themselves. */
 bool index_open(struct index **out, struct trace_log *log, bool persist, struct error *err) MUST_CHECK;
 void index_close(struct index *index);
 
 /*
  * Bring the index in line with the trace log: add blocks that it misses (a crash between block and
  * index), rebuild partitions whose file is missing, damaged or of another version. `rebuild`: all of
- * them anew. *added: blocks indexed.
+ * them anew. *added: blocks indexed. A partition that cannot be indexed now is searched block by block until it can.
  */
 bool index_catch_up(struct index *index, bool rebuild, uint64_t *added, struct error *err) MUST_CHECK;
 
-/* Add a stored block, one transaction. A block that is there already changes nothing. */
+/*
+ * Add a stored block, one transaction. A block that is there already changes nothing. After a failure the block
+ * is searched itself, so that queries stay complete, and is added later: count and log it, do not repeat. When a new
+ * partition begins, the one before is finished: its runs become one.
+ */
 bool index_add(struct index *index, const struct block *block, struct error *err) MUST_CHECK;
+
+/* Mend one partition whose file was found damaged or behind, if there is one; index_add() does so too. Store thread. */
+bool index_repair(struct index *index, struct error *err) MUST_CHECK;
 
 /* Close and forget a partition, before its folder is unlinked. */
 void index_drop(struct index *index, uint64_t partition);
