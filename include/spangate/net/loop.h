@@ -7,6 +7,7 @@
 #define SPANGATE_NET_LOOP_H
 
 #include <spangate/base/error.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct loop;
@@ -19,7 +20,8 @@ void loop_free(struct loop *loop);
 
 /* Watch fd for EPOLLIN, EPOLLOUT …; handle is owned by the loop until loop_unwatch(). */
 struct loop_watch;
-struct loop_watch *loop_watch(struct loop *loop, int fd, uint32_t events, loop_fd_fn *fn, void *ctx);
+struct loop_watch *loop_watch(struct loop *loop, int fd, uint32_t events, loop_fd_fn *fn,
+                              void *ctx);
 void loop_rewatch(struct loop_watch *watch, uint32_t events);
 void loop_unwatch(struct loop_watch *watch);
 
@@ -31,7 +33,8 @@ struct loop_timer {
     loop_fn *fn;
     void *ctx;
 };
-void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_ns, loop_fn *fn, void *ctx);
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_ns, loop_fn *fn,
+                    void *ctx);
 void loop_timer_clear(struct loop_timer *timer);
 
 /* Monotonic time of this turn. */
@@ -40,8 +43,8 @@ uint64_t loop_now(const struct loop *loop);
 /* Run fn on the loop's thread soon. Any thread; never refused. */
 void loop_post(struct loop *loop, loop_fn *fn, void *ctx);
 
-void loop_run(struct loop *loop);  /* until loop_stop() */
+void loop_run(struct loop *loop);                    /* until loop_stop() */
 bool loop_turn(struct loop *loop, uint64_t wait_ns); /* one turn; false once stopped */
-void loop_stop(struct loop *loop); /* any thread */
+void loop_stop(struct loop *loop);                   /* any thread */
 
 #endif

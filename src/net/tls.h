@@ -1,0 +1,38 @@
+/*
+ * tls.h - the client's side of TLS, over a non-blocking socket. The only place that knows OpenSSL.
+ *
+ * TLS 1.2 at least, ALPN must agree on h2, the server's certificate is verified unless told
+ * otherwise.
+ */
+#ifndef SPANGATE_SRC_TLS_H
+#define SPANGATE_SRC_TLS_H
+
+#include <spangate/base/error.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct tls_options {
+    const char
+        *server_name; /* expected in the certificate; a name is sent as SNI, an address is not */
+    bool skip_verify;
+    const char *ca_file, *cert_file,
+        *key_file; /* NULL: system's authorities; no client certificate */
+};
+
+struct tls;
+
+/* Files are read now, so replaced certificates are seen by the next connection. fd is borrowed. */
+bool tls_open(struct tls **out, int fd, const struct tls_options *options,
+              struct error *err) MUST_CHECK;
+void tls_close(struct tls *tls); /* NULL is allowed */
+
+enum tls_step { TLS_DONE, TLS_WANT_READ, TLS_WANT_WRITE, TLS_CLOSED, TLS_FAILED };
+
+/* err is filled with TLS_FAILED only. *len: bytes read or written, with TLS_DONE. */
+enum tls_step tls_handshake(struct tls *tls, struct error *err) MUST_CHECK;
+enum tls_step tls_read(struct tls *tls, void *data, size_t cap, size_t *len,
+                       struct error *err) MUST_CHECK;
+enum tls_step tls_write(struct tls *tls, const void *data, size_t cap, size_t *len,
+                        struct error *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,8 @@
+set(H2_PEER ${PROJECT_SOURCE_DIR}/test/support/h2_peer.c)
+spangate_unit(net/loop DEPENDS net)
+spangate_unit(net/address DEPENDS net)
+spangate_unit(net/bucket DEPENDS net)
+target_include_directories(net_bucket_test PRIVATE ${PROJECT_SOURCE_DIR}/src/net)
+spangate_unit(net/h2_server DEPENDS net THIRD_PARTY PkgConfig::NGHTTP2 EXTRA ${H2_PEER})
+spangate_unit(net/h2_client DEPENDS net)
+spangate_unit(net/tls DEPENDS net THIRD_PARTY PkgConfig::OPENSSL)
