@@ -24,7 +24,7 @@ typedef size_t httpd_headers_fn(void *ctx, struct httpd_request *request);
 /* Called when the body is complete. Reply now or later, exactly once. */
 typedef void httpd_request_fn(void *ctx, struct httpd_request *request);
 /* A body is over what on_headers allowed (ERR_TOO_LARGE), the budget refused it (ERR_LIMIT) or the
- * framing is wrong (ERR_INVALID): reply. */
+ * framing is wrong (ERR_INVALID): reply before returning. The connection is closed afterwards. */
 typedef void httpd_refuse_fn(void *ctx, struct httpd_request *request, const struct error *err);
 
 struct httpd_config {
@@ -45,14 +45,17 @@ bool httpd_start(struct httpd **out, const struct httpd_config *config, struct e
 uint16_t httpd_port(const struct httpd *httpd);
 /* No new connections; answers from now on carry Connection: close. */
 void httpd_drain(struct httpd *httpd);
-/* Requests that wait for a reply get 503; then all connections are closed. */
+/* Requests that wait for a reply get 503 and are gone: whoever was to answer them must not do so any
+ * more. Then all connections are closed. */
 void httpd_stop(struct httpd *httpd);
 
 /* Inside the handlers, and until the reply. Slices and strings live until the reply. */
 const char *httpd_method(const struct httpd_request *request);
-const char *httpd_path(const struct httpd_request *request); /* decoded, no query, absolute-form stripped, // collapsed */
-const char *httpd_raw_path(const struct httpd_request *request); /* as sent, still percent-encoded where we have it */
-const char *httpd_header(const struct httpd_request *request, const char *name); /* NULL: absent */
+/* Decoded, without query and without scheme and authority (absolute-form), slashes collapsed. */
+const char *httpd_path(const struct httpd_request *request);
+const char *httpd_raw_path(const struct httpd_request *request); /* the same as sent, encoded */
+/* NULL: absent. "Host" is the authority of an absolute-form target if there is one. */
+const char *httpd_header(const struct httpd_request *request, const char *name);
 /* Query parameters, decoded; n-th of that name, NULL: no more. */
 const char *httpd_query(const struct httpd_request *request, const char *name, size_t n);
 struct buf *httpd_body(struct httpd_request *request); /* borrowed; NULL: empty */
@@ -71,5 +74,10 @@ struct httpd_header_pair {
  */
 void httpd_reply(struct httpd_request *request, int status, const char *content_type, struct slice body,
                  const struct httpd_header_pair *headers, size_t header_count, bool close);
+
+/* The same with a body that is taken, not copied: for long answers. body is empty afterwards. */
+void httpd_reply_text(struct httpd_request *request, int status, const char *content_type,
+                      struct strbuf *body, const struct httpd_header_pair *headers,
+                      size_t header_count, bool close);
 
 #endif

@@ -1,0 +1,2 @@
+spangate_unit(httpd/httpd DEPENDS httpd THIRD_PARTY PkgConfig::MHD)
+target_include_directories(httpd_httpd_test PRIVATE ${PROJECT_SOURCE_DIR}/src/httpd)
