@@ -1,0 +1,1 @@
+set(RECEIVER_HTTP_SOURCES http.c http_body.c http_cors.c)

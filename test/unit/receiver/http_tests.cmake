@@ -1,0 +1,1 @@
+spangate_unit(receiver/http DEPENDS receiver)
