@@ -17,9 +17,9 @@ void budget_init(struct budget *budget, size_t limit, struct budget *parent)
 static void note_peak(struct budget *budget, size_t used)
 {
     size_t peak = atomic_load_explicit(&budget->peak, memory_order_relaxed);
-    while (used > peak && !atomic_compare_exchange_weak_explicit(
-                              &budget->peak, &peak, used, memory_order_relaxed,
-                              memory_order_relaxed)) {
+    while (used > peak &&
+           !atomic_compare_exchange_weak_explicit(&budget->peak, &peak, used, memory_order_relaxed,
+                                                  memory_order_relaxed)) {
     }
 }
 

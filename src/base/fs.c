@@ -274,7 +274,8 @@ bool fs_make_dirs(const struct fs *fs, const char *path, struct error *err)
         memcpy(part, path, i);
         part[i] = '\0';
         int rc = fs->mkdir(fs, part, 0700);
-        /* A parent that exists may forbid creation in it (EROFS, EACCES): only the last one counts. */
+        /* A parent that exists may forbid creation in it (EROFS, EACCES): only the last one
+         * counts. */
         if (rc != 0 && i == len) {
             return error_set_errno(err, -rc, "create folder %s", part);
         }

@@ -42,8 +42,7 @@ static bool admit(struct log_site *site, uint64_t now_s, unsigned *swallowed)
         atomic_compare_exchange_strong_explicit(&site->window_s, &window, now_s,
                                                 memory_order_relaxed, memory_order_relaxed)) {
         atomic_store_explicit(&site->written, 0, memory_order_relaxed);
-        *swallowed =
-            (unsigned)atomic_exchange_explicit(&site->swallowed, 0, memory_order_relaxed);
+        *swallowed = (unsigned)atomic_exchange_explicit(&site->swallowed, 0, memory_order_relaxed);
     }
     if (atomic_fetch_add_explicit(&site->written, 1, memory_order_relaxed) >= LINES_PER_WINDOW) {
         (void)atomic_fetch_add_explicit(&site->swallowed, 1, memory_order_relaxed);
@@ -140,8 +139,8 @@ void log_write(struct log_site *site, enum log_level level, const char *componen
         put_json_pairs(&line, pairs);
         strbuf_append_text(&line, "}\n");
     } else {
-        strbuf_printf(&line, "%s %-5s %s \"%s\"%s%s\n", when, level_names[level], component, message,
-                      pairs[0] != '\0' ? " " : "", pairs);
+        strbuf_printf(&line, "%s %-5s %s \"%s\"%s%s\n", when, level_names[level], component,
+                      message, pairs[0] != '\0' ? " " : "", pairs);
     }
     /* A log that cannot be written has nobody to tell. */
     ssize_t written = write(STDERR_FILENO, line.data, line.len);

@@ -52,9 +52,9 @@ static const struct {
 };
 
 /* Upper bounds in microseconds: 100 µs to 10 s. */
-static const uint64_t bounds_us[] = {100,    250,    500,     1000,    2500,    5000,    10000,  25000,
-                                     50000,  100000, 250000,  500000,  1000000, 2500000, 5000000,
-                                     10000000};
+static const uint64_t bounds_us[] = {100,     250,     500,     1000,    2500,   5000,
+                                     10000,   25000,   50000,   100000,  250000, 500000,
+                                     1000000, 2500000, 5000000, 10000000};
 enum { BOUND_COUNT = COUNT_OF(bounds_us) };
 
 struct histogram {

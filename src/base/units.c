@@ -15,8 +15,8 @@ struct unit {
 };
 
 static const struct unit time_units[] = {
-    {"ns", 1},        {"us", 1e3},    {"\xc2\xb5s", 1e3}, {"\xce\xbcs", 1e3}, {"ms", 1e6},
-    {"s", 1e9},       {"m", 60e9},    {"h", 3600e9},
+    {"ns", 1},   {"us", 1e3}, {"\xc2\xb5s", 1e3}, {"\xce\xbcs", 1e3},
+    {"ms", 1e6}, {"s", 1e9},  {"m", 60e9},        {"h", 3600e9},
 };
 
 static bool is_number_part(uint8_t c)

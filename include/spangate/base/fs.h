@@ -28,7 +28,8 @@ struct fs {
     int (*mkdir)(const struct fs *fs, const char *path, mode_t mode); /* 0 also when it exists */
     int (*rmdir)(const struct fs *fs, const char *path);
     int (*sync_dir)(const struct fs *fs, const char *path);
-    /* Names in a folder, sorted, NULL-terminated, without "." and ".."; release with fs_free_names. */
+    /* Names in a folder, sorted, NULL-terminated, without "." and ".."; release with
+     * fs_free_names. */
     int (*list)(const struct fs *fs, const char *path, char ***names);
     int (*size)(const struct fs *fs, const char *path, uint64_t *size);
     int (*free_space)(const struct fs *fs, const char *path, uint64_t *bytes);
@@ -53,7 +54,8 @@ bool fs_make_dirs(const struct fs *fs, const char *path, struct error *err) MUST
 /* A whole small file (at most max bytes); release *data with free(). ERR_NOT_FOUND when absent. */
 bool fs_read_file(const struct fs *fs, const char *path, size_t max, char **data, size_t *len,
                   struct error *err) MUST_CHECK;
-/* Replace a file so that after a crash the old or the new content is there: tmp, sync, rename, sync. */
+/* Replace a file so that after a crash the old or the new content is there: tmp, sync, rename,
+ * sync. */
 bool fs_replace_file(const struct fs *fs, const char *path, struct slice content,
                      struct error *err) MUST_CHECK;
 void fs_free_names(char **names);

@@ -23,9 +23,9 @@ struct map {
 void map_init(struct map *map);
 void map_deinit(struct map *map); /* frees the table, not the values */
 
-void *map_get(const struct map *map, struct slice key);         /* NULL: absent */
-void map_put(struct map *map, struct slice key, void *value);   /* replaces; value not NULL */
-void *map_remove(struct map *map, struct slice key);            /* the value, or NULL */
+void *map_get(const struct map *map, struct slice key);       /* NULL: absent */
+void map_put(struct map *map, struct slice key, void *value); /* replaces; value not NULL */
+void *map_remove(struct map *map, struct slice key);          /* the value, or NULL */
 
 /* Walk all entries: start with *at = 0; NULL at the end. Do not change the map meanwhile. */
 struct map_slot *map_next(const struct map *map, size_t *at);

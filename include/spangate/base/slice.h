@@ -38,7 +38,10 @@ static inline struct slice slice_from(struct slice s, size_t from)
     return from >= s.len ? (struct slice){0} : (struct slice){s.data + from, s.len - from};
 }
 
-/* For printf: "%.*s", SLICE_ARGS(s). Text from outside may hold control characters: log.h escapes. */
-#define SLICE_ARGS(s) (int)((s).len > 4096 ? 4096 : (s).len), (const char *)((s).len ? (s).data : (const uint8_t *)"")
+/* For printf: "%.*s", SLICE_ARGS(s). Text from outside may hold control characters: log.h escapes.
+ * */
+#define SLICE_ARGS(s)                                                                              \
+    (int)((s).len > 4096 ? 4096 : (s).len),                                                        \
+        (const char *)((s).len > 0 ? (s).data : (const uint8_t *)"")
 
 #endif

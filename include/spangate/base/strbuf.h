@@ -1,8 +1,8 @@
 /*
  * strbuf.h - bytes that grow up to a limit: the writer behind JSON, protobuf and text answers.
  *
- * Writing past the limit sets `overflow` and drops the rest, so a sequence of writes is checked once
- * at its end. One owner, no lock.
+ * Writing past the limit sets `overflow` and drops the rest, so a sequence of writes is checked
+ * once at its end. One owner, no lock.
  */
 #ifndef SPANGATE_BASE_STRBUF_H
 #define SPANGATE_BASE_STRBUF_H

@@ -22,7 +22,8 @@ bool utf8_is_valid(struct slice text);
 /* Each byte that is in no valid sequence becomes U+FFFD. */
 void utf8_sanitize(struct slice text, struct strbuf *out);
 
-/* A JSON string with its quotes. Invalid UTF-8 becomes U+FFFD; '<', U+2028 and U+2029 are escaped. */
+/* A JSON string with its quotes. Invalid UTF-8 becomes U+FFFD; '<', U+2028 and U+2029 are escaped.
+ * */
 void json_put_string(struct strbuf *out, struct slice text);
 
 /*

@@ -105,8 +105,8 @@ static void a_short_file_is_damage_not_silence(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(
-            replacing_a_file_leaves_the_new_content_and_no_other_file, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(replacing_a_file_leaves_the_new_content_and_no_other_file,
+                                        make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(errors_name_the_operation_the_path_and_the_cause,
                                         make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(

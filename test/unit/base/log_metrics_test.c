@@ -82,8 +82,9 @@ static void a_scrape_shows_labels_histograms_and_aliases(void **state)
     metric_observe(METRIC_WAL_SYNC_SECONDS, 0.0003);
     metric_set(METRIC_TRACES_OPEN, 12);
     metrics_write(&out);
-    assert_non_null(strstr(
-        out.data, "spangate_receiver_accepted_spans_total{receiver=\"otlp\",transport=\"grpc\"} 8\n"));
+    assert_non_null(
+        strstr(out.data,
+               "spangate_receiver_accepted_spans_total{receiver=\"otlp\",transport=\"grpc\"} 8\n"));
     assert_non_null(strstr(
         out.data, "otelcol_receiver_accepted_spans{receiver=\"otlp\",transport=\"grpc\"} 8\n"));
     assert_non_null(

@@ -30,8 +30,12 @@ static void base64_follows_the_vectors_of_rfc_4648(void **state)
     (void)state;
     static const struct {
         const char *plain, *coded;
-    } rows[] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},
-                {"foo", "Zm9v"},  {"foob", "Zm9vYg=="},  {"fooba", "Zm9vYmE="},
+    } rows[] = {{"", ""},
+                {"f", "Zg=="},
+                {"fo", "Zm8="},
+                {"foo", "Zm9v"},
+                {"foob", "Zm9vYg=="},
+                {"fooba", "Zm9vYmE="},
                 {"foobar", "Zm9vYmFy"}};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct strbuf out;
@@ -62,14 +66,17 @@ static void base64_takes_the_url_alphabet_and_no_padding(void **state)
 static void utf8_refuses_overlong_surrogate_and_out_of_range(void **state)
 {
     (void)state;
-    const struct slice good[] = {BYTES(""), BYTES("ascii text longer than eight"),
-                                        BYTES("h\xc3\xa9"), BYTES("\xe2\x82\xac"),
-                                        BYTES("\xf0\x9f\x98\x80"), BYTES("\xf4\x8f\xbf\xbf"),
-                                        BYTES("a\0b")};
-    const struct slice bad[] = {BYTES("\xc0\x80"), BYTES("\xed\xa0\x80"),
-                                       BYTES("\xf4\x90\x80\x80"), BYTES("\xe2\x82"),
-                                       BYTES("12345678\xff"), BYTES("\x80"),
-                                       BYTES("\xe0\x9f\xbf"), BYTES("\xf8\x88\x80\x80\x80")};
+    const struct slice good[] = {BYTES(""),
+                                 BYTES("ascii text longer than eight"),
+                                 BYTES("h\xc3\xa9"),
+                                 BYTES("\xe2\x82\xac"),
+                                 BYTES("\xf0\x9f\x98\x80"),
+                                 BYTES("\xf4\x8f\xbf\xbf"),
+                                 BYTES("a\0b")};
+    const struct slice bad[] = {BYTES("\xc0\x80"),         BYTES("\xed\xa0\x80"),
+                                BYTES("\xf4\x90\x80\x80"), BYTES("\xe2\x82"),
+                                BYTES("12345678\xff"),     BYTES("\x80"),
+                                BYTES("\xe0\x9f\xbf"),     BYTES("\xf8\x88\x80\x80\x80")};
     for (size_t i = 0; i < COUNT_OF(good); i++) {
         assert_true(utf8_is_valid(good[i]));
     }

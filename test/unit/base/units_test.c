@@ -52,8 +52,15 @@ static void bad_durations_say_what_is_wrong(void **state)
 static void formatted_durations_read_back_the_same(void **state)
 {
     (void)state;
-    static const int64_t values[] = {0,          1,           1500,          200000000, 1000000000,
-                                     90000000000, 3600000000000, 4530918000000, -5400000000000};
+    static const int64_t values[] = {0,
+                                     1,
+                                     1500,
+                                     200000000,
+                                     1000000000,
+                                     90000000000,
+                                     3600000000000,
+                                     4530918000000,
+                                     -5400000000000};
     for (size_t i = 0; i < COUNT_OF(values); i++) {
         char text[40];
         int64_t back = -1;
@@ -75,8 +82,8 @@ static void sizes_know_binary_and_decimal_units(void **state)
     static const struct {
         const char *text;
         uint64_t bytes;
-    } rows[] = {{"1024", 1024},          {"64MiB", 67108864},     {"10GB", 10000000000},
-                {"1.5GiB", 1610612736}, {"5 kib", 5120},         {"0", 0},
+    } rows[] = {{"1024", 1024},         {"64MiB", 67108864}, {"10GB", 10000000000},
+                {"1.5GiB", 1610612736}, {"5 kib", 5120},     {"0", 0},
                 {"512Mi", 536870912}};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         uint64_t bytes = 1;
