@@ -18,7 +18,7 @@ struct query_status_source {
 };
 
 struct query_config {
-    const char *endpoint; /* localhost:16686 */
+    const char *endpoint;             /* localhost:16686 */
     const char *const *allowed_hosts; /* besides localhost, 127.0.0.1, ::1 and the endpoint's own */
     size_t allowed_host_count;
     size_t threads; /* 2 */

@@ -5,7 +5,7 @@
 #include <spangate/base/slice.h>
 
 struct web_file {
-    const char *path;         /* "/", "/app.js" … */
+    const char *path; /* "/", "/app.js" … */
     const char *content_type;
     struct slice content;
 };
