@@ -37,7 +37,10 @@ struct pipeline_settings {
     uint64_t exporters; /* bit i: settings.exporters[i] */
 };
 
+struct settings_document; /* what settings_print() shows; document.h */
+
 struct settings {
+    struct settings_document *document; /* everything below lives in it */
     char *data_dir;
     enum durability durability;
     uint64_t durability_interval_ns;
@@ -64,9 +67,9 @@ struct settings {
 
 /*
  * Load and merge the sources in order (file:PATH or a bare path, env:NAME, yaml:TEXT), then the
- * `--set a.b.c=v` ones, expand ${…}, bind. No source at all: everything on localhost (compat.md's defaults).
- * ERR_INVALID: the message has source, line, column and a suggestion; several problems are joined by newlines in *report
- * (release with free(), may be NULL).
+ * `--set a.b.c=v` ones, expand ${…}, bind. No source at all: everything on localhost (see
+ * docs/configuration.md). ERR_INVALID: the message has source, line, column and a suggestion;
+ * several problems are joined by newlines in *report (release with free(), may be NULL).
  */
 bool settings_load(struct settings **out, const char *const *sources, size_t source_count,
                    const char *const *sets, size_t set_count, char **report, struct error *err) MUST_CHECK;

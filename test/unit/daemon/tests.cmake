@@ -1,0 +1,5 @@
+foreach(name args settings graph print machine waterfall)
+    spangate_unit(daemon/${name} DEPENDS daemon)
+    target_include_directories(daemon_${name}_test PRIVATE ${PROJECT_SOURCE_DIR}/src/daemon)
+endforeach()
+target_compile_definitions(daemon_print_test PRIVATE DOCS_DIR="${PROJECT_SOURCE_DIR}/docs")
