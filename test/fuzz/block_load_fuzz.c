@@ -1,6 +1,6 @@
 /*
- * block_load_fuzz.c - any bytes as a segment file of the trace log: opening succeeds or says why, every
- * block is whole or reported, and the log goes on.
+ * block_load_fuzz.c - any bytes as a segment file of the trace log: opening succeeds or says why,
+ * every block is whole or reported, and the log goes on.
  *
  * The first byte chooses: odd, checksums are made right first, so that the checks behind them are
  * reached; otherwise the bytes stay as they are.

@@ -1,9 +1,9 @@
 /*
- * json_encode_fuzz.c - any bytes at all become JSON or are refused, as each of the messages that can
- * be asked for.
+ * json_encode_fuzz.c - any bytes at all become JSON or are refused, as each of the messages that
+ * can be asked for.
  *
- * Properties: a refusal is the sender's fault, says why, and leaves the output as it was; what comes
- * out of a request is JSON that the decoder takes; from there on nothing changes any more.
+ * Properties: a refusal is the sender's fault, says why, and leaves the output as it was; what
+ * comes out of a request is JSON that the decoder takes; from there on nothing changes any more.
  */
 
 #undef NDEBUG

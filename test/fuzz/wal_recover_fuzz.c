@@ -1,9 +1,10 @@
 /*
- * wal_recover_fuzz.c - any bytes as a folder of segments: the log starts, or says that a later version
- * wrote them; what it hands out lies in order, and a second start hands out the same.
+ * wal_recover_fuzz.c - any bytes as a folder of segments: the log starts, or says that a later
+ * version wrote them; what it hands out lies in order, and a second start hands out the same.
  *
  * The input is cut at each "WALFUZZ!" into files 1.seg, 2.seg … So that mutations get behind the
- * checksums, those of headers at the usual places are corrected unless the first byte says otherwise.
+ * checksums, those of headers at the usual places are corrected unless the first byte says
+ * otherwise.
  */
 #include <assert.h>
 #include <fs_mem.h>

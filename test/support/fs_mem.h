@@ -35,7 +35,10 @@ void fs_mem_kill(struct fs_mem *mem);
 void fs_mem_crash(struct fs_mem *mem, uint64_t seed);
 void fs_mem_restart(struct fs_mem *mem);
 
-/* A file's bytes as written, and changing them in place and durably: for tests that damage files. */
+/*
+ * A file's bytes as written, and changing them in place and durably: for tests that damage
+ * files.
+ */
 bool fs_mem_read(struct fs_mem *mem, const char *path, uint8_t **data, size_t *len);
 void fs_mem_write(struct fs_mem *mem, const char *path, const void *data, size_t len);
 

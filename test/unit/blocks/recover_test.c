@@ -141,7 +141,8 @@ static bool load_if_good(struct log_fixture *f, uint64_t seq, struct error *err)
     return true;
 }
 
-/* Flip every byte of a file with and without directory: a block is what it was, or it is reported. */
+/* Flip every byte of a file with and without directory: a block is what it was, or it is reported.
+ * */
 static void flips(bool directory)
 {
     struct log_fixture f;
@@ -328,7 +329,8 @@ static void a_file_that_cannot_be_read_does_not_keep_the_log_closed(void **state
     fixture_deinit(&f);
 }
 
-/* Whatever operation fails while opening: either it opens, or it says why and leaves all in place. */
+/* Whatever operation fails while opening: either it opens, or it says why and leaves all in place.
+ * */
 static void every_fault_while_opening_is_survived(void **state)
 {
     (void)state;

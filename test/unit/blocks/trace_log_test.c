@@ -1,5 +1,6 @@
 /*
- * trace_log_test.c - submit, write, read: what each reader sees and when, and what faults of the disk do.
+ * trace_log_test.c - submit, write, read: what each reader sees and when, and what faults of the
+ * disk do.
  */
 #include "log_sample.h"
 
@@ -439,7 +440,8 @@ static void waiting_can_be_ended_early(void **state)
     (void)fixture_write(&f);
     struct waiter w = {.log = f.log};
     thread_start(&thread, "waiter", wake_until_done, &w);
-    /* The thread may not wait yet: only a wake after that counts, so give one until it has ended. */
+    /* The thread may not wait yet: only a wake after that counts, so give one until it has ended.
+     * */
     while (pthread_tryjoin_np(thread.handle, NULL) != 0) {
         trace_log_wake(f.log);
     }

@@ -1,5 +1,6 @@
 /*
- * index_test.c - where a trace is, which services and operations there are: whatever happened to the files.
+ * index_test.c - where a trace is, which services and operations there are: whatever happened to
+ * the files.
  */
 #include "block_sample.h"
 #include "internal.h"
@@ -388,7 +389,8 @@ static void a_cut_file_is_noticed_at_every_page(void **state)
     deinit(&f);
 }
 
-/* Flip bytes all over the file while it is closed: answers stay complete, and the file gets mended. */
+/* Flip bytes all over the file while it is closed: answers stay complete, and the file gets
+ * mended. */
 static void a_flipped_byte_never_hides_a_trace(void **state)
 {
     (void)state;
@@ -765,7 +767,8 @@ static void read_along(void *arg)
     codec_thread_exit();
 }
 
-/* Every block that was stored is found at every moment, while runs are merged and partitions finished. */
+/* Every block that was stored is found at every moment, while runs are merged and partitions
+ * finished. */
 static void readers_find_everything_while_blocks_are_added(void **state)
 {
     (void)state;

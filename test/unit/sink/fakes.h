@@ -1,8 +1,8 @@
 /*
  * fakes.h - a log and a destination in memory for the tests of the runner.
  *
- * The log holds numbered traces; each is `spans_each` items. A batch's body names its traces, four bytes
- * an item, unless the test gives it real bytes. Cursor: seq is the trace, span within it.
+ * The log holds numbered traces; each is `spans_each` items. A batch's body names its traces, four
+ * bytes an item, unless the test gives it real bytes. Cursor: seq is the trace, span within it.
  */
 #ifndef SPANGATE_TEST_SINK_FAKES_H
 #define SPANGATE_TEST_SINK_FAKES_H

@@ -1,9 +1,9 @@
 /*
  * runner_test.c - what becomes of batches: every verdict, the cursor, crashes, stopping.
  *
- * Most tests start a runner and stop it with a drain, which returns when everything is done. Nothing
- * waits for time to pass: intervals are a millisecond, and where the length of a wait is the point
- * the clock is moved by hand.
+ * Most tests start a runner and stop it with a drain, which returns when everything is done.
+ * Nothing waits for time to pass: intervals are a millisecond, and where the length of a wait is
+ * the point the clock is moved by hand.
  */
 #include "unit.h"
 

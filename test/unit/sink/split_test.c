@@ -1,8 +1,8 @@
 /*
  * split_test.c - what is offered after a refusal: nothing good is dropped, and requests stay few.
  *
- * A destination is a rule here, and a run is a loop without threads: read by the limits, ask the rule,
- * tell the splitter.
+ * A destination is a rule here, and a run is a loop without threads: read by the limits, ask the
+ * rule, tell the splitter.
  */
 #include "unit.h"
 

@@ -1,5 +1,6 @@
 /*
- * correlator_test.c - when a trace is finished and why, what comes out, and what it costs in memory.
+ * correlator_test.c - when a trace is finished and why, what comes out, and what it costs in
+ * memory.
  *
  * Time is a number that the tests choose; nothing here waits.
  */

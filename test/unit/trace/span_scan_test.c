@@ -1,5 +1,6 @@
 /*
- * span_scan_test.c - reading a span's fixed fields again, from any bytes and without reading past them.
+ * span_scan_test.c - reading a span's fixed fields again, from any bytes and without reading past
+ * them.
  */
 #include "unit.h"
 

@@ -1,6 +1,6 @@
 /*
- * storage_test.c - the parts under the correlator: tables, slabs, chunks, interned envelopes and what is
- * remembered. Each against a plain model, over random traffic where order matters.
+ * storage_test.c - the parts under the correlator: tables, slabs, chunks, interned envelopes and
+ * what is remembered. Each against a plain model, over random traffic where order matters.
  */
 #include "unit.h"
 

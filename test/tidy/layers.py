@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""The arrows of the house: no #include that the CMake link graph does not allow.
+
+usage: layers.py SOURCE_DIR LAYERS_TXT
+
+LAYERS_TXT is written by CMake, a line a folder: "name: dep dep | PkgConfig::LIB".
+"""
+import os
+import re
+import sys
+
+# The headers of third-party libraries and the target that makes them visible.
+THIRD_PARTY = {
+    "microhttpd.h": "MHD",
+    "nghttp2/": "NGHTTP2",
+    "curl/": "CURL",
+    "protobuf-c/": "PROTOBUFC",
+    "jansson.h": "JANSSON",
+    "openssl/": "OPENSSL",
+    "libdeflate.h": "LIBDEFLATE",
+    "zlib.h": "ZLIB",
+    "zstd": "ZSTD",
+    "yaml.h": "YAML",
+    "sqlite3.h": "SQLITE",
+    "xxhash.h": "XXHASH",
+}
+# A library that two folders share, with the reason.
+SHARED = {"OPENSSL"}  # net: TLS; others: digests
+INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
+
+
+def read_layers(path):
+    layers = {}
+    for line in open(path, encoding="utf-8"):
+        if ":" not in line:
+            continue
+        name, rest = line.split(":", 1)
+        deps, _, libs = rest.partition("|")
+        layers[name.strip()] = (
+            set(deps.split()),
+            {lib.replace("PkgConfig::", "") for lib in libs.split()},
+        )
+    return layers
+
+
+def closure(layers, name, seen=None):
+    seen = set() if seen is None else seen
+    for dep in layers[name][0]:
+        if dep not in seen:
+            seen.add(dep)
+            closure(layers, dep, seen)
+    return seen
+
+
+def main():
+    source, layers_path = sys.argv[1:3]
+    layers = read_layers(layers_path)
+    problems = []
+    checked = 0
+    for name in layers:
+        cycle = closure(layers, name)
+        if name in cycle:
+            problems.append(f"src/{name}: depends on itself through {sorted(cycle)}")
+        allowed = cycle | {name}
+        for root in (f"src/{name}", f"include/spangate/{name}"):
+            for folder, _, files in os.walk(os.path.join(source, root)):
+                for file in files:
+                    if not file.endswith((".c", ".h", ".def")):
+                        continue
+                    path = os.path.join(folder, file)
+                    checked += 1
+                    for header in INCLUDE.findall(open(path, encoding="utf-8").read()):
+                        where = os.path.relpath(path, source)
+                        if header.startswith("spangate/"):
+                            used = header.split("/")[1]
+                            if used not in allowed:
+                                problems.append(f"{where}: <{header}>: {name} may not use {used}")
+                        for prefix, lib in THIRD_PARTY.items():
+                            if header.startswith(prefix) and lib not in layers[name][1]:
+                                problems.append(f"{where}: <{header}>: {name} does not own {lib}")
+    owners = {}
+    for name, (_, libs) in layers.items():
+        for lib in libs - SHARED:
+            owners.setdefault(lib, []).append(name)
+    for lib, names in owners.items():
+        if len(names) > 1:
+            problems.append(f"{lib} belongs to several folders: {', '.join(names)}")
+    for problem in problems:
+        print(problem)
+    print(f"{checked} files of {len(layers)} folders, {len(problems)} problems")
+    return 1 if problems or checked == 0 else 0
+
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+spangate_unit(web/web DEPENDS web)
