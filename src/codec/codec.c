@@ -2,7 +2,7 @@
  * codec.c - names of codecs, and which file does the work.
  */
 #include "deflate.h"
-#include "zstd.h"
+#include "zstd_frames.h"
 
 #include <spangate/codec/codec.h>
 #include <strings.h>

@@ -86,8 +86,8 @@ void record_header_make(struct record_header *header, const struct wal_record *r
                         uint64_t segment, uint64_t salt);
 
 /*
- * A record header at the start of bytes. salt NULL: any. Of the verdicts, HEADER_STALE means that it
- * belongs to another segment or life; HEADER_DAMAGED includes "too short" and a tag not known
+ * A record header at the start of bytes. salt NULL: any. Of the verdicts, HEADER_STALE means that
+ * it belongs to another segment or life; HEADER_DAMAGED includes "too short" and a tag not known
  * (then *out is filled, so that the record can be stepped over; else out->length is 0).
  */
 enum header_verdict record_header_check(struct slice bytes, uint64_t segment, const uint64_t *salt,

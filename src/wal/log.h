@@ -1,7 +1,8 @@
 /*
  * log.h - struct wal, shared by the files of this folder.
  *
- *   wal.c      append, sync, failure, release     own: the log thread
+ *   wal.c      append, sync, failure              own: the log thread
+ *   retire.c   release, sizes, recycling          shared: any thread
  *   recover.c  replay                             own: the log thread
  *   reader.c   readers                            shared: any thread
  *   memory.c   DURABILITY_MEMORY's queue          shared: any thread
@@ -91,6 +92,10 @@ void wal_gauge(struct wal *wal); /* METRIC_WAL_SIZE_BYTES */
 void wal_retire(struct wal *wal);
 /* Keep the file `path` of no more use as spare `number`, or unlink it. Lock not held. */
 void wal_dispose(struct wal *wal, uint64_t number, uint64_t file_bytes);
+
+/* A spare's number, now the caller's; 0: none. */
+uint64_t wal_spare_take(struct wal *wal);
+void wal_unlink(struct wal *wal, const char *path); /* warns when it cannot */
 
 bool memory_append(struct wal *wal, struct wal_record *record, struct error *err) MUST_CHECK;
 void memory_publish(struct wal *wal);

@@ -178,7 +178,10 @@ static bool read_next(struct wal_reader *reader, uint64_t *lsn, struct wal_recor
         switch (scan_next(scan, record, &gap, err)) {
         case SCAN_RECORD:
             if (record->lsn > *lsn && damaged) {
-                /* A record that was wanted stood in the damaged stretch. This one comes next time. */
+                /*
+                 * A record that was wanted stood in the damaged stretch. This one comes next
+                 * time.
+                 */
                 uint64_t missing = before + 1 < record->lsn ? before + 1 : record->lsn - 1;
                 scan_step_back(scan);
                 record->lsn = 0;

@@ -2,8 +2,8 @@
  * recover.c - reading the log back after a start, whatever state the last stop left it in.
  *
  * First all segment headers are read: the least durable_lsn of the later ones is the `cutoff` of a
- * segment; records beyond it are void (see wal.c). Then the segments are scanned in order. What is no
- * record is judged by what follows:
+ * segment; records beyond it are void (see wal.c). Then the segments are scanned in order. What is
+ * no record is judged by what follows:
  *
  *   - a record of the same segment follows, or the next header says that records are missing:
  *     damage. The stretch is copied to corrupt/, counted, and stepped over;
@@ -11,11 +11,11 @@
  *     acknowledged, or a later record or segment would say so;
  *   - bytes of an earlier life of a recycled file are neither: they carry another salt.
  *
- * A power cut may also persist the later pages of an unsynced write and not the earlier ones. That looks like
- * damage in front of records that were never acknowledged, and is treated as such.
+ * A power cut may also persist the later pages of an unsynced write and not the earlier ones. That
+ * looks like damage in front of records that were never acknowledged, and is treated as such.
  *
- * A segment file without header and records was about to begin when the power went: it is recycled. New
- * records go into a fresh segment, never behind what was read back.
+ * A segment file without header and records was about to begin when the power went: it is
+ * recycled. New records go into a fresh segment, never behind what was read back.
  */
 #include "log.h"
 
@@ -369,7 +369,8 @@ static bool replay_segment(struct replay *replay, const struct found *found, str
     begin_scan(&pass);
     ok = scan_records(&pass, err);
     if (ok && found->is_last && pass.segment != NULL) {
-        /* After a mere kill the tail is perhaps not synced. Readers will see it, so it has to stay. */
+        /* After a mere kill the tail is perhaps not synced. Readers will see it, so it has to
+         * stay. */
         int rc = wal->fs->fdatasync(wal->fs, pass.fd);
         if (rc != 0) {
             pass.segment->durable = false;
@@ -474,7 +475,10 @@ static bool find_segments(struct replay *replay, struct error *err)
     return ok;
 }
 
-/* What the later segments say about each: from the last to the first. Returns the least next lsn. */
+/*
+ * What the later segments say about each: from the last to the first. Returns the least next
+ * lsn.
+ */
 static uint64_t judge_segments(struct replay *replay)
 {
     uint64_t cutoff = UINT64_MAX;

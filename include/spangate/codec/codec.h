@@ -34,7 +34,8 @@ bool codec_deflate(enum codec codec, int level, struct slice in, struct strbuf *
 
 /* zstd for blocks: into memory of known size. Sections of the trace log use these. */
 size_t codec_zstd_bound(size_t len);
-size_t codec_zstd(const void *in, size_t len, void *out, size_t cap, int level); /* 0: cap too small */
+size_t codec_zstd(const void *in, size_t len, void *out, size_t cap,
+                  int level); /* 0: cap too small */
 /* Exactly `exact` bytes must come out; ERR_CORRUPT otherwise. */
 bool codec_unzstd(struct slice in, void *out, size_t exact, struct error *err) MUST_CHECK;
 

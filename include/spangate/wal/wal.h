@@ -28,11 +28,11 @@ enum durability {
 };
 
 struct wal_config {
-    char *dir;                 /* data_dir/wal; unused with DURABILITY_MEMORY */
+    char *dir; /* data_dir/wal; unused with DURABILITY_MEMORY */
     enum durability durability;
-    uint64_t interval_ns;      /* DURABILITY_INTERVAL: between syncs */
-    uint64_t segment_bytes;    /* 0: 32 MiB; at most a quarter of total_bytes_max, and 1 GiB */
-    uint64_t total_bytes_max;  /* of all segments; beyond, wal_append() says ERR_LIMIT; 0: none */
+    uint64_t interval_ns;     /* DURABILITY_INTERVAL: between syncs */
+    uint64_t segment_bytes;   /* 0: 32 MiB; at most a quarter of total_bytes_max, and 1 GiB */
+    uint64_t total_bytes_max; /* of all segments; beyond, wal_append() says ERR_LIMIT; 0: none */
 };
 
 struct wal_record {
@@ -46,8 +46,9 @@ struct wal_record {
 /* What recovery found; for the start-up log line and `check`. */
 struct wal_recovery {
     uint64_t segments, records, bytes;
-    uint64_t torn_bytes;    /* cut off at the tail */
-    uint64_t quarantined;   /* damaged stretches stepped over; their bytes are copied to dir/corrupt/ */
+    uint64_t torn_bytes; /* cut off at the tail */
+    uint64_t
+        quarantined; /* damaged stretches stepped over; their bytes are copied to dir/corrupt/ */
 };
 
 struct wal;
@@ -73,21 +74,21 @@ bool wal_replay(struct wal *wal,
                 void *ctx, struct wal_recovery *report, struct error *err) MUST_CHECK;
 
 /*
- * Queue a record for the next wal_sync(); the bytes are copied or written before return. record->lsn
- * is set. ERR_LIMIT: the log is at total_bytes_max or the disk is full: say "retry later".
- * ERR_TOO_LARGE: longer than a segment can hold (segments grow to fit one record up to 80 MiB, so
- * this is a programming error upstream). ERR_UNAVAILABLE: the disk failed; a fresh segment is tried
- * at the next append. If that took records along that were appended before, appends fail until
- * wal_sync() has failed, too: so always call that after a batch.
+ * Queue a record for the next wal_sync(); the bytes are copied or written before return.
+ * record->lsn is set. ERR_LIMIT: the log is at total_bytes_max or the disk is full: say "retry
+ * later". ERR_TOO_LARGE: longer than a segment can hold (segments grow to fit one record up to 80
+ * MiB, so this is a programming error upstream). ERR_UNAVAILABLE: the disk failed; a fresh segment
+ * is tried at the next append. If that took records along that were appended before, appends fail
+ * until wal_sync() has failed, too: so always call that after a batch.
  */
 bool wal_append(struct wal *wal, struct wal_record *record, struct error *err) MUST_CHECK;
 
 /*
  * Make every record appended so far durable in the sense of config.durability. On failure all
- * records since the last successful sync are void: they will not be replayed nor read, their lsn are
- * not reused, and the caller refuses those requests. The segment is sealed at its last good byte,
- * never synced again, and the next append begins a fresh one. (A crash before that fresh one has
- * a record may bring void records back: their sender was told to retry, so it is a repetition.)
+ * records since the last successful sync are void: they will not be replayed nor read, their lsn
+ * are not reused, and the caller refuses those requests. The segment is sealed at its last good
+ * byte, never synced again, and the next append begins a fresh one. (A crash before that fresh one
+ * has a record may bring void records back: their sender was told to retry, so it is a repetition.)
  */
 bool wal_sync(struct wal *wal, struct error *err) MUST_CHECK;
 

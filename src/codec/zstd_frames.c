@@ -1,11 +1,11 @@
 /*
- * zstd.c - zstd frames, whole buffers.
+ * zstd_frames.c - zstd frames, whole buffers.
  *
  * Decoding writes straight into the output, which then is the window: no window memory is held a
  * thread, and no second copy made. Before that the frames are walked by their block headers, so
  * that a cut or foreign tail is found, and a window over 8 MiB refused, before anything is decoded.
  */
-#include "zstd.h"
+#include "zstd_frames.h"
 
 #include "contexts.h"
 #include "output.h"

@@ -1,8 +1,8 @@
 /*
- * zstd.h - zstd frames (RFC 8878). Same contracts as in codec.h. Named codec_* where public.
+ * zstd_frames.h - zstd frames (RFC 8878). Same contracts as in codec.h. Named codec_* where public.
  */
-#ifndef SPANGATE_SRC_CODEC_ZSTD_H
-#define SPANGATE_SRC_CODEC_ZSTD_H
+#ifndef SPANGATE_SRC_CODEC_ZSTD_FRAMES_H
+#define SPANGATE_SRC_CODEC_ZSTD_FRAMES_H
 
 #include <spangate/codec/codec.h>
 
