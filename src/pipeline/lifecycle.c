@@ -2,6 +2,7 @@
  * lifecycle.c - opening, replay, the three threads, and stopping in order.
  */
 #include "pipeline_private.h"
+#include "stored_set.h"
 
 #include <spangate/base/log.h>
 #include <spangate/base/mem.h>
@@ -168,6 +169,7 @@ static bool replay_record(void *ctx, const struct wal_record *record, struct err
                   "lsn=%llu error=\"%s\"", (unsigned long long)record->lsn, bad.message);
         return true;
     }
+    stored_set_filter(p, batch);
     metric_add(METRIC_WAL_REPLAYED_SPANS, batch->span_count);
     atomic_fetch_add(&p->stats.spans_open, (int64_t)batch->span_count);
     pipeline_take_in(p, batch, record->lsn, record->route);
@@ -183,6 +185,7 @@ static bool replay(struct pipeline *p, struct error *err)
 {
     struct warm warm = {.pipeline = p, .oldest_lsn = wal_oldest(p->wal)};
     struct wal_recovery found = {0};
+    p->replay_from_lsn = warm.oldest_lsn;
     uint64_t begun_ns = clock_monotonic(p->clock);
 
     trace_log_each(p->log, remember_block, &warm);

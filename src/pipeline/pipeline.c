@@ -14,6 +14,7 @@
  * ingest log keeps everything that was acknowledged meanwhile.
  */
 #include "pipeline_private.h"
+#include "stored_set.h"
 
 #include <spangate/base/log.h>
 #include <spangate/base/mem.h>
@@ -286,45 +287,25 @@ void pipeline_take_in(struct pipeline *p, const struct span_batch *batch, uint64
 }
 
 /*
- * A trace that was finished before may bring spans that are stored already: a retried request, or
- * records that came back after a crash. Mark those in skip; returns how many.
+ * A trace that was finished before may bring spans that are stored already, because its sender
+ * tried once more. Mark those in skip; returns how many.
  */
 static size_t find_stored_spans(struct pipeline *p, const struct finished_trace *trace)
 {
-    struct trace_view view;
-    struct error err;
+    struct stored_set set;
     size_t found = 0;
 
     if (trace->span_count > p->trace.skip_cap) {
         p->trace.skip_cap = trace->span_count * 2;
         p->trace.skip = mem_realloc(p->trace.skip, p->trace.skip_cap * sizeof(*p->trace.skip));
     }
-    memset(p->trace.skip, 0, trace->span_count * sizeof(*p->trace.skip));
-    trace_view_init(&view, &trace->trace_id);
-    (void)block_builder_view(p->trace.builder, &trace->trace_id, &view);
-    if (!pipeline_view_stored(p, &trace->trace_id, &view, &err)) {
-        log_warn("pipeline", "stored spans of a reopened trace cannot be read",
-                 "error=\"%s\" effect=\"duplicates may be stored\"", err.message);
-    }
-    trace_view_finish(&view);
-
-    struct map by_hash;
-    map_init(&by_hash);
-    for (size_t i = 0; i < view.span_count; i++) {
-        struct view_span *span = &view.spans[i];
-        map_put(&by_hash, (struct slice){(uint8_t *)&span->raw_hash, sizeof(span->raw_hash)}, span);
-    }
+    stored_set_open(&set, p, &trace->trace_id);
     for (size_t i = 0; i < trace->span_count; i++) {
         const struct finished_span *span = &trace->spans[i];
-        struct slice key = {(const uint8_t *)&span->raw_hash, sizeof(span->raw_hash)};
-        const struct view_span *stored = map_get(&by_hash, key);
-        if (stored != NULL && slice_equal(stored->span.raw, span->span.raw)) {
-            p->trace.skip[i] = true;
-            found++;
-        }
+        p->trace.skip[i] = stored_set_has(&set, span->span.raw, span->raw_hash);
+        found += p->trace.skip[i];
     }
-    map_deinit(&by_hash);
-    trace_view_deinit(&view);
+    stored_set_close(&set);
     return found;
 }
 

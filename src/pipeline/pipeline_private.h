@@ -68,6 +68,7 @@ struct pipeline {
     struct trace_log *log;
     struct index *index; /* NULL without trace_store */
     struct lsn_refs refs;
+    uint64_t replay_from_lsn; /* oldest record of the ingest log at start */
     struct ring to_log, to_trace, to_store;
     struct ring pause; /* nothing ever goes in: the store thread waits here between attempts */
     struct thread log_thread, trace_thread, store_thread;

@@ -1,8 +1,9 @@
 /*
- * assemble.h - the spans of a trace as an array in order of start: what is handed out when a trace is
- * finished or looked at.
+ * assemble.h - the spans of a trace as an array in order of start: what is handed out when a trace
+ * is finished or looked at.
  *
- * The array lives in a scratch that is used again for the next trace. Owner: the correlator's thread.
+ * The array lives in a scratch that is used again for the next trace. Owner: the correlator's
+ * thread.
  */
 #ifndef SPANGATE_TRACE_ASSEMBLE_H
 #define SPANGATE_TRACE_ASSEMBLE_H
@@ -30,8 +31,9 @@ void scratch_deinit(struct scratch *scratch);
 void scratch_trim(struct scratch *scratch); /* let go of what only a huge trace needed */
 
 /*
- * Fill *out (but for reason) from a trace. false: a span's parent is missing, and *out is whole all the
- * same. What *out points to is valid until the next call with this scratch, or until the spans move.
+ * Fill *out (but for reason) from a trace. false: a span's parent is missing, and *out is whole
+ * all the same. What *out points to is valid until the next call with this scratch, or until the
+ * spans move.
  */
 bool assemble(const struct trace_record *trace, const struct span_store *spans,
               const struct intern *intern, struct scratch *scratch, struct finished_trace *out);

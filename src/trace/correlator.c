@@ -24,7 +24,8 @@ enum {
     PRESSURE_PART = 8,     /* one bout of that lets an eighth of the open bytes go… */
     CHUNKS_WANTED = 16,    /* chunks are at most this part of memory_bytes_max */
 };
-/* …and the next bout waits for this, because finished traces stay in memory until they are stored. */
+/* …and the next bout waits for this, because finished traces stay in memory until they are stored.
+ * */
 #define PRESSURE_PAUSE_NS (250 * NS_PER_MS)
 
 struct correlator {
@@ -449,8 +450,8 @@ static uint32_t longest_quiet(const struct correlator *correlator)
 }
 
 /*
- * The settling queue begins with a trace that lacks no parent, or is empty: others move on to wait for
- * idle. The head has the oldest activity of its queue, so the waiting queue stays in order of
+ * The settling queue begins with a trace that lacks no parent, or is empty: others move on to wait
+ * for idle. The head has the oldest activity of its queue, so the waiting queue stays in order of
  * activity. A trace that is due is assembled to find out, because then it is taken next.
  */
 static uint32_t settling_head(struct correlator *correlator, uint64_t now_ns,
@@ -536,7 +537,8 @@ bool correlator_take(struct correlator *correlator, uint64_t now_ns, struct fini
     return true;
 }
 
-/* Everything the record holds, and the record. It must be in no list any more, or all lists must go. */
+/* Everything the record holds, and the record. It must be in no list any more, or all lists must
+ * go. */
 static void free_record(struct correlator *correlator, uint32_t index)
 {
     struct trace_record *trace = trace_at(&correlator->traces, index);
@@ -650,6 +652,11 @@ void correlator_remember(struct correlator *correlator, const struct trace_id *i
     if (index != TRACE_NONE && trace_at(&correlator->traces, index)->revision <= revision) {
         trace_at(&correlator->traces, index)->revision = revision + 1;
     }
+}
+
+uint32_t correlator_remembered(const struct correlator *correlator, const struct trace_id *id)
+{
+    return remembered_get(&correlator->remembered, id);
 }
 
 /* --- queries --- */

@@ -1,4 +1,5 @@
-/* intern.c - see intern.h. Resources and scopes share one table; a scope's key includes its resource. */
+/* intern.c - see intern.h. Resources and scopes share one table; a scope's key includes its
+ * resource. */
 #include "intern.h"
 
 #include <spangate/base/hash.h>

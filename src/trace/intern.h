@@ -3,8 +3,9 @@
  *
  * A handle holds one reference for each open span (scopes) or scope (resources); at zero the bytes
  * go. There are never more entries than open spans, and their bytes are accounted, so a sender that
- * makes up a new resource for each span costs what it sends and no more. Envelopes do not move while
- * they are referenced: slices into them may be compared by pointer. Owner: the correlator's thread.
+ * makes up a new resource for each span costs what it sends and no more. Envelopes do not move
+ * while they are referenced: slices into them may be compared by pointer. Owner: the correlator's
+ * thread.
  */
 #ifndef SPANGATE_TRACE_INTERN_H
 #define SPANGATE_TRACE_INTERN_H
@@ -32,7 +33,8 @@ struct intern {
 void intern_init(struct intern *intern, struct account *account);
 void intern_deinit(struct intern *intern);
 
-/* The handle of this scope within its resource, with one more reference. Bytes are copied if new. */
+/* The handle of this scope within its resource, with one more reference. Bytes are copied if new.
+ * */
 uint32_t intern_scope(struct intern *intern, const struct batch_scope *scope,
                       const struct batch_resource *resource);
 void intern_ref(struct intern *intern, uint32_t handle, uint32_t count);

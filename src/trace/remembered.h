@@ -1,9 +1,9 @@
 /*
  * remembered.h - which traces were finished before, and as which revision: a bounded memory.
  *
- * Holds a 64-bit seeded hash of the trace id (that two of a million traces share one has a chance of
- * one in 37 million), 12 bytes and a table slot each. The longest finished one makes room for the
- * next; finishing again counts as new. Memory grows with use up to the bound.
+ * Holds a 64-bit seeded hash of the trace id (that two of a million traces share one has a chance
+ * of one in 37 million), 12 bytes and a table slot each. The longest finished one makes room for
+ * the next; finishing again counts as new. Memory grows with use up to the bound.
  */
 #ifndef SPANGATE_TRACE_REMEMBERED_H
 #define SPANGATE_TRACE_REMEMBERED_H

@@ -1,8 +1,8 @@
 /*
  * seen.c - see seen.h.
  *
- * The kind of an entry is in the lowest two bits of its tag, so that "is this id present" meets only
- * entries of that kind. A parent that arrives turns its WANTED entry into its own PRESENT one.
+ * The kind of an entry is in the lowest two bits of its tag, so that "is this id present" meets
+ * only entries of that kind. A parent that arrives turns its WANTED entry into its own PRESENT one.
  */
 #include "seen.h"
 

@@ -20,8 +20,8 @@ void span_scan(struct slice raw, struct span_fields *out);
 
 /*
  * The same from the fields before the first one with a higher number than any of these. Encoders
- * write fields in order, so this mostly finds everything in the first hundred bytes. Whether it does
- * for a span must be found out once, by comparing with what the decoder said.
+ * write fields in order, so this mostly finds everything in the first hundred bytes. Whether it
+ * does for a span must be found out once, by comparing with what the decoder said.
  */
 void span_scan_front(struct slice raw, struct span_fields *out);
 

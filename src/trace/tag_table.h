@@ -2,8 +2,9 @@
  * tag_table.h - open addressing from a 32-bit tag (upper half of a seeded hash) to a 32-bit value.
  *
  * The table does not know the keys: whoever looks up compares what the value stands for and goes on
- * with the next candidate. The place of an entry follows from its tag alone, so growing and removing
- * touch nothing else. Linear probing, at most three quarters full, shrinks again when it empties.
+ * with the next candidate. The place of an entry follows from its tag alone, so growing and
+ * removing touch nothing else. Linear probing, at most three quarters full, shrinks again when it
+ * empties.
  */
 #ifndef SPANGATE_TRACE_TAG_TABLE_H
 #define SPANGATE_TRACE_TAG_TABLE_H
@@ -38,8 +39,8 @@ static inline uint32_t tag_of(uint64_t hash)
 
 /*
  * The place of the first entry whose tag equals `tag` in the bits of `care`; TAG_NONE when there is
- * none. tag_table_after() goes on behind a place that was not the one wanted. `care` must hold the bits
- * that decide the home: all but the lowest few.
+ * none. tag_table_after() goes on behind a place that was not the one wanted. `care` must hold the
+ * bits that decide the home: all but the lowest few.
  */
 static inline uint32_t tag_table_scan(const struct tag_table *table, uint32_t at, uint32_t tag,
                                       uint32_t care)

@@ -1,9 +1,10 @@
 /*
- * trace_table.h - the records of open traces, the way to them by trace id, and the queues they wait in.
+ * trace_table.h - the records of open traces, the way to them by trace id, and the queues they
+ * wait in.
  *
- * A record has two links: `quiet` for exactly one of the queues by last activity, `age` for the list
- * of all traces by their first span. All delays are constants, so every queue is in order of its deadline
- * by appending alone: no heap, no scan. Owner: the correlator's thread.
+ * A record has two links: `quiet` for exactly one of the queues by last activity, `age` for the
+ * list of all traces by their first span. All delays are constants, so every queue is in order of
+ * its deadline by appending alone: no heap, no scan. Owner: the correlator's thread.
  */
 #ifndef SPANGATE_TRACE_TRACE_TABLE_H
 #define SPANGATE_TRACE_TRACE_TABLE_H
@@ -71,7 +72,8 @@ static inline struct trace_record *trace_at(const struct trace_table *traces, ui
 /* The trace that takes spans for this id; TRACE_NONE when none is open. */
 uint32_t trace_table_find(const struct trace_table *traces, const struct trace_id *id);
 
-/* A new record, zeroed but for id, links and span references, at the end of the age list, in no queue. */
+/* A new record, zeroed but for id, links and span references, at the end of the age list, in no
+ * queue. */
 uint32_t trace_table_insert(struct trace_table *traces, const struct trace_id *id);
 
 /* The id no longer leads to the record: later spans make a new one. */

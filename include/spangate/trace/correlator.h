@@ -18,14 +18,15 @@
 #include <spangate/otlp/span.h>
 #include <spangate/trace/view.h>
 
-/* max_age_ns, max_spans, memory_bytes_max: 0 is no limit. remembered_max 0: every finish is revision 1. */
+/* max_age_ns, max_spans, memory_bytes_max: 0 is no limit. remembered_max 0: every finish is
+ * revision 1. */
 struct correlator_config {
-    uint64_t settle_ns;      /* quiet time after the root has ended and no parent is missing */
-    uint64_t idle_ns;        /* quiet time otherwise */
-    uint64_t max_age_ns;     /* since the first span */
-    uint64_t max_spans;      /* per trace; then it is finished in parts */
+    uint64_t settle_ns;        /* quiet time after the root has ended and no parent is missing */
+    uint64_t idle_ns;          /* quiet time otherwise */
+    uint64_t max_age_ns;       /* since the first span */
+    uint64_t max_spans;        /* per trace; then it is finished in parts */
     uint64_t memory_bytes_max; /* of open traces; beyond, the oldest are finished (reason memory) */
-    size_t remembered_max;   /* finished traces remembered for revisions */
+    size_t remembered_max;     /* finished traces remembered for revisions */
 };
 
 struct correlator;
@@ -52,7 +53,7 @@ void correlator_add(struct correlator *correlator, const struct span_batch *batc
 
 /* A finished trace, valid until correlator_drop(). */
 struct finished_span {
-    struct span span;  /* span.scope is meaningless here */
+    struct span span;      /* span.scope is meaningless here */
     struct slice resource; /* envelopes; pointer-equal when they are the same within one trace */
     struct slice scope;
     struct slice service;
@@ -71,23 +72,30 @@ struct finished_trace {
 };
 
 /* The next trace whose time has come. false: none at now_ns. */
-bool correlator_take(struct correlator *correlator, uint64_t now_ns, struct finished_trace *out) MUST_CHECK;
+bool correlator_take(struct correlator *correlator, uint64_t now_ns,
+                     struct finished_trace *out) MUST_CHECK;
 /* Release the trace taken last and remember it as finished. */
 void correlator_drop(struct correlator *correlator);
 
 /* Finish all open traces with this reason: they come out of correlator_take(). */
 void correlator_finish_all(struct correlator *correlator, enum trace_reason reason);
 /* Finish one; false when it is not open. */
-bool correlator_finish(struct correlator *correlator, const struct trace_id *id, enum trace_reason reason);
+bool correlator_finish(struct correlator *correlator, const struct trace_id *id,
+                       enum trace_reason reason);
 
 /* When correlator_take() will next have something if nothing arrives; UINT64_MAX: never. */
 uint64_t correlator_next_ns(const struct correlator *correlator);
 
 /* Remember a trace that was finished in an earlier life of the process. */
-void correlator_remember(struct correlator *correlator, const struct trace_id *id, uint32_t revision);
+void correlator_remember(struct correlator *correlator, const struct trace_id *id,
+                         uint32_t revision);
+
+/* The revision as which a trace was finished last; 0: not remembered. */
+uint32_t correlator_remembered(const struct correlator *correlator, const struct trace_id *id);
 
 /* Queries. Append the open spans of one trace to a view; false when it is not open. */
-bool correlator_view(const struct correlator *correlator, const struct trace_id *id, struct trace_view *view);
+bool correlator_view(const struct correlator *correlator, const struct trace_id *id,
+                     struct trace_view *view);
 /* Walk the open traces, most recently begun first, until `each` returns false. spans as above. */
 void correlator_each(struct correlator *correlator,
                      bool (*each)(void *ctx, const struct finished_trace *open), void *ctx);

@@ -14,8 +14,8 @@ struct filter_tag {
 
 struct trace_filter {
     struct slice service;
-    struct slice operation; /* span name */
-    uint64_t start_ns_min, start_ns_max; /* inclusive; max 0: open */
+    struct slice operation;                    /* span name */
+    uint64_t start_ns_min, start_ns_max;       /* inclusive; max 0: open */
     uint64_t duration_ns_min, duration_ns_max; /* max 0: open */
     const struct filter_tag *tags;
     size_t tag_count;
@@ -27,8 +27,8 @@ bool filter_fixed(const struct trace_filter *filter, struct slice service, struc
                   uint64_t start_ns, uint64_t duration_ns);
 
 /*
- * The tags: each must be a span attribute, a resource or scope attribute, an attribute or (as `event`)
- * the name of one of the events, or one of the tags Jaeger derives (span.kind, error=true,
+ * The tags: each must be a span attribute, a resource or scope attribute, an attribute or (as
+ * `event`) the name of one of the events, or one of the tags Jaeger derives (span.kind, error=true,
  * otel.status_code, otel.status_description, otel.scope.name, otel.scope.version,
  * w3c.tracestate) with that text as value.
  */

@@ -50,7 +50,8 @@ void trace_view_deinit(struct trace_view *view);
 void trace_view_add(struct trace_view *view, const struct span *span, struct slice resource,
                     struct slice scope, struct slice service, uint64_t raw_hash);
 
-/* Ascending by start, duplicates gone. Call once after the last add (adds may come in any number). */
+/* Ascending by start, duplicates gone. Call once after the last add (adds may come in any number).
+ * */
 void trace_view_finish(struct trace_view *view);
 
 #endif
