@@ -123,8 +123,7 @@ static void view_trace(const struct block *block, const struct block_trace *trac
 
         block_span_read(block, trace, stored, &span);
         trace_view_add(view, &span, resource->envelope, scope->envelope,
-                       block->strings[resource->service],
-                       hash_stable(span.raw.data, span.raw.len));
+                       block->strings[resource->service], hash_stable(span.raw.data, span.raw.len));
     }
     if (trace->revision >= view->revision) {
         view->revision = trace->revision;

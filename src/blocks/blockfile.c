@@ -109,7 +109,8 @@ static bool entries_fit(const struct block_entry *entries, size_t count, uint64_
 
     for (size_t i = 0; i < count; i++) {
         const struct block_entry *e = &entries[i];
-        if (e->seq == 0 || e->seq > BLOCK_SEQ_MAX || e->offset < at || e->offset % BLOCK_ALIGN != 0 || e->offset > end ||
+        if (e->seq == 0 || e->seq > BLOCK_SEQ_MAX || e->offset < at ||
+            e->offset % BLOCK_ALIGN != 0 || e->offset > end ||
             e->stored_bytes < BLOCK_HEADER_BYTES || e->stored_bytes > end - e->offset) {
             return false;
         }
@@ -142,11 +143,10 @@ static bool read_directory(const struct fs *fs, int fd, const char *path, uint32
     bool ok = fs_read_at(fs, fd, path, bytes, len, offset, &ignored) &&
               memcmp(bytes, DIRECTORY_MAGIC, BLOCK_MAGIC_BYTES) == 0 &&
               get_u32(bytes + 8) == count &&
-              get_u32(bytes + 12) ==
-                  crc32c(0, bytes + DIRECTORY_HEAD, count * DIRECTORY_ENTRY);
+              get_u32(bytes + 12) == crc32c(0, bytes + DIRECTORY_HEAD, count * DIRECTORY_ENTRY);
     for (size_t i = 0; ok && i < count; i++) {
-        struct block_entry entry = decode_entry(bytes + DIRECTORY_HEAD + i * DIRECTORY_ENTRY,
-                                                number);
+        struct block_entry entry =
+            decode_entry(bytes + DIRECTORY_HEAD + i * DIRECTORY_ENTRY, number);
         entry_list_push(out, &entry);
     }
     free(bytes);

@@ -1,11 +1,12 @@
 /*
- * blockfile.h - a segment file of the trace log: blocks one after the other, then a directory of them.
+ * blockfile.h - a segment file of the trace log: blocks one after the other, then a directory of
+ * them.
  *
  *   block | padding to 64 | block | padding … | directory | trailer
  *
  * The directory is written when the file is finished. Without one (the file was being written when
- * the process ended, or its disk failed) the blocks are found by walking their headers. A file is never
- * continued after a failure or a restart: what comes next goes into a new one.
+ * the process ended, or its disk failed) the blocks are found by walking their headers. A file is
+ * never continued after a failure or a restart: what comes next goes into a new one.
  */
 #ifndef SPANGATE_SRC_BLOCKS_BLOCKFILE_H
 #define SPANGATE_SRC_BLOCKS_BLOCKFILE_H
@@ -48,8 +49,8 @@ typedef void blockfile_damaged_fn(void *ctx, const char *path, uint64_t offset, 
 
 /*
  * Append the entries of all blocks in the file, in order of offset. Damage is stepped over and
- * told (damaged may be NULL). Fails when the file cannot be read, and with ERR_UNSUPPORTED when a newer
- * version wrote it.
+ * told (damaged may be NULL). Fails when the file cannot be read, and with ERR_UNSUPPORTED when a
+ * newer version wrote it.
  */
 bool blockfile_list(const struct fs *fs, const char *path, uint32_t number, struct entry_list *out,
                     struct blockfile_report *report, blockfile_damaged_fn *damaged, void *ctx,
@@ -57,7 +58,8 @@ bool blockfile_list(const struct fs *fs, const char *path, uint32_t number, stru
 
 /* Give a file without a directory one, cutting off what is behind good_len. */
 bool blockfile_repair(const struct fs *fs, const char *path, uint64_t good_len,
-                      const struct block_entry *entries, size_t count, struct error *err) MUST_CHECK;
+                      const struct block_entry *entries, size_t count,
+                      struct error *err) MUST_CHECK;
 
 /* Read one block. ERR_NOT_FOUND: no such file, or the block was set aside. ERR_CORRUPT. */
 bool blockfile_load(const struct fs *fs, const char *path, const struct block_entry *entry,
@@ -94,7 +96,8 @@ bool blockfile_create(struct blockfile_writer *w, const char *dir, uint32_t numb
 bool blockfile_append(struct blockfile_writer *w, const struct block_image *image,
                       struct block_entry *entry, struct error *err) MUST_CHECK;
 
-/* Write the directory and close. If that fails the file is read by walking, which costs time only. */
+/* Write the directory and close. If that fails the file is read by walking, which costs time only.
+ * */
 void blockfile_finish(struct blockfile_writer *w);
 
 /* Cut the file behind its last synced block, as far as the disk lets us, and close it. */

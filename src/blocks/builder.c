@@ -3,8 +3,8 @@
  *
  * The tables grow in the form they have in a block, so sealing hands them over without a copy. Each
  * span costs one copy of its bytes and one row; names, scopes and resources are looked up in
- * dictionaries that live as long as the block is open. Blocks tend to resemble each other: the next one
- * starts with the room that the last one needed.
+ * dictionaries that live as long as the block is open. Blocks tend to resemble each other: the
+ * next one starts with the room that the last one needed.
  */
 #include "memory.h"
 
@@ -27,8 +27,8 @@ struct dict {
 };
 
 /*
- * Envelope hashes are not seeded, so somebody may send many envelopes with the same one. After so many
- * comparisons an envelope is simply stored once more.
+ * Envelope hashes are not seeded, so somebody may send many envelopes with the same one. After so
+ * many comparisons an envelope is simply stored once more.
  */
 enum { DICT_COMPARE_MAX = 16, DICT_CAP_MIN = 64, DICT_CAP_KEPT = 8192 };
 
@@ -162,8 +162,8 @@ static uint32_t resource_index(struct block_builder *b, const struct finished_sp
             }
         }
     }
-    b->resources = grown(b->resources, &b->resource_cap, b->resource_count + 1,
-                         sizeof(*b->resources), 16);
+    b->resources =
+        grown(b->resources, &b->resource_cap, b->resource_count + 1, sizeof(*b->resources), 16);
     b->resources[b->resource_count] = (struct block_resource){
         .service = string_index(b, span->service),
         .envelope = arena_copy(&b->bytes, span->resource),
@@ -267,9 +267,9 @@ static size_t table_bytes(const struct block_builder *b)
 
 static void update_charge(struct block_builder *b)
 {
-    size_t now = table_bytes(b) + b->lsn_cap * sizeof(*b->lsns) +
-                 (b->string_dict.cap + b->scope_dict.cap + b->resource_dict.cap) *
-                     sizeof(struct dict_slot);
+    size_t now =
+        table_bytes(b) + b->lsn_cap * sizeof(*b->lsns) +
+        (b->string_dict.cap + b->scope_dict.cap + b->resource_dict.cap) * sizeof(struct dict_slot);
 
     if (b->budget == NULL) {
         return;

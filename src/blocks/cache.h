@@ -28,8 +28,8 @@ void block_cache_init(struct block_cache *cache, size_t bytes_max);
 struct block *block_cache_get(struct block_cache *cache, uint64_t seq);
 
 /*
- * Keep a reference to the block, replacing one with the same seq. What has to go is put in a list to
- * be released with block_cache_release() after unlocking.
+ * Keep a reference to the block, replacing one with the same seq. What has to go is put in a list
+ * to be released with block_cache_release() after unlocking.
  */
 void block_cache_put(struct block_cache *cache, struct block *block, struct cached_block **gone);
 

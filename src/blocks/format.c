@@ -466,8 +466,8 @@ bool block_header_parse(const uint8_t bytes[BLOCK_HEADER_BYTES], struct block_he
         .resource_count = get_u32(bytes + AT_RESOURCES),
     };
     if (out->version != BLOCK_VERSION) {
-        return error_set(err, ERR_UNSUPPORTED,
-                         "block format version %u: a newer spangate wrote it", out->version);
+        return error_set(err, ERR_UNSUPPORTED, "block format version %u: a newer spangate wrote it",
+                         out->version);
     }
     if (get_u32(bytes + AT_HEADER_LEN) != BLOCK_HEADER_BYTES ||
         get_u32(bytes + AT_SECTION_COUNT) != BLOCK_SECTIONS) {
@@ -550,8 +550,8 @@ static bool decode_traces(const struct block_header *h, struct cursor c, struct 
     return !c.bad && c.at == c.end && spans == h->span_count;
 }
 
-static bool decode_spans(const struct block_header *h, struct cursor c,
-                         const struct block_trace *t, struct block_span *s)
+static bool decode_spans(const struct block_header *h, struct cursor c, const struct block_trace *t,
+                         struct block_span *s)
 {
     uint64_t raw_at = 0;
     uint64_t raw_len = h->sections[SECTION_RAW].raw_len;
@@ -634,8 +634,7 @@ static bool expand(const struct block_header *h, enum block_section which, struc
     const struct section *s = &h->sections[which];
 
     if (crc32c(0, stored.data, stored.len) != s->crc) {
-        return error_set(err, ERR_CORRUPT, "section %s has a wrong checksum",
-                         section_names[which]);
+        return error_set(err, ERR_CORRUPT, "section %s has a wrong checksum", section_names[which]);
     }
     if (s->codec == CODEC_STORED) {
         if (stored.len > 0) {
@@ -691,8 +690,9 @@ static bool decode_tables(struct block *block, const struct block_header *h,
     uint8_t *scratch = mem_alloc(scratch_len + 1);
 
     bool ok = expand(h, SECTION_TRACES, stored[SECTION_TRACES], scratch, err);
-    if (ok && !decode_traces(h, (struct cursor){scratch, scratch + s[SECTION_TRACES].raw_len, false},
-                             traces)) {
+    if (ok &&
+        !decode_traces(h, (struct cursor){scratch, scratch + s[SECTION_TRACES].raw_len, false},
+                       traces)) {
         ok = error_set(err, ERR_CORRUPT, "table of traces is inconsistent");
     }
     ok = ok && expand(h, SECTION_SPANS, stored[SECTION_SPANS], scratch, err);

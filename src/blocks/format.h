@@ -4,7 +4,8 @@
  *   header (256 bytes) | traces | spans | strings | envelopes | raw
  *
  * Each section is compressed and checksummed on its own; the header has its own checksum. Reading
- * trusts nothing: whatever the bytes, the result is a valid block or ERR_CORRUPT. No I/O, no threads.
+ * trusts nothing: whatever the bytes, the result is a valid block or ERR_CORRUPT. No I/O, no
+ * threads.
  */
 #ifndef SPANGATE_SRC_BLOCKS_FORMAT_H
 #define SPANGATE_SRC_BLOCKS_FORMAT_H
@@ -33,7 +34,9 @@ enum block_section {
     BLOCK_SECTIONS
 };
 
-enum block_header_flags { BLOCK_DEAD = 1 /* found damaged and set aside: only seq and length hold */ };
+enum block_header_flags {
+    BLOCK_DEAD = 1 /* found damaged and set aside: only seq and length hold */
+};
 
 struct section {
     uint32_t codec; /* 0: as it is, 1: zstd */
@@ -75,8 +78,8 @@ bool block_header_parse(const uint8_t bytes[BLOCK_HEADER_BYTES], struct block_he
 uint64_t block_tables_len(const struct block_header *header);
 
 /*
- * Make the block of its stored sections. tables: those before raw; raw: that section, ignored unless
- * with_raw. Both are borrowed and not kept. ERR_CORRUPT: damaged.
+ * Make the block of its stored sections. tables: those before raw; raw: that section, ignored
+ * unless with_raw. Both are borrowed and not kept. ERR_CORRUPT: damaged.
  */
 bool block_decode(const struct block_header *header, struct slice tables, struct slice raw,
                   bool with_raw, struct budget *budget, struct block **out,

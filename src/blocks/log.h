@@ -2,8 +2,8 @@
  * log.h - the trace log from inside: shared by trace_log.c (write and read), recover.c (open) and
  * retain.c (housekeeping).
  *
- * `shared` is touched by any thread under its lock, which is never held during I/O. `own` belongs to the
- * store thread, and before the threads start to whoever opens the log.
+ * `shared` is touched by any thread under its lock, which is never held during I/O. `own` belongs
+ * to the store thread, and before the threads start to whoever opens the log.
  */
 #ifndef SPANGATE_SRC_BLOCKS_LOG_H
 #define SPANGATE_SRC_BLOCKS_LOG_H
@@ -39,9 +39,9 @@ struct trace_log {
         struct partition *partitions; /* ascending by id and by seq */
         size_t partition_count, partition_cap;
         uint64_t tick;
-        uint64_t bytes;       /* stored */
-        uint64_t end;         /* seq that the next written block will have */
-        uint64_t next_seq;    /* for the next submitted block */
+        uint64_t bytes;    /* stored */
+        uint64_t end;      /* seq that the next written block will have */
+        uint64_t next_seq; /* for the next submitted block */
         uint64_t sealed_ns_last;
         struct block **pending; /* submitted, oldest first */
         size_t pending_count, pending_cap;
@@ -57,8 +57,9 @@ struct trace_log {
         struct blockfile_writer writer;
         uint64_t partition; /* of writer */
         struct block_image image;
-        uint64_t wall_ns, monotonic_ns; /* at the last retention: is the wall clock to be trusted? */
-        uint64_t suspicious_until_ns;   /* monotonic */
+        uint64_t wall_ns,
+            monotonic_ns;             /* at the last retention: is the wall clock to be trusted? */
+        uint64_t suspicious_until_ns; /* monotonic */
     } own;
 };
 
@@ -96,8 +97,8 @@ void log_save_damaged(struct trace_log *log, const char *path, uint64_t offset, 
 bool log_recover(struct trace_log *log, struct trace_log_recovery *report,
                  struct error *err) MUST_CHECK;
 
-/* retain.c: with persist false, forget delivered blocks over the memory limit. Locked; what goes is put
- * into *gone (release after unlocking). */
+/* retain.c: with persist false, forget delivered blocks over the memory limit. Locked; what goes
+ * is put into *gone (release after unlocking). */
 void log_trim_memory(struct trace_log *log, struct cached_block **gone);
 
 #endif

@@ -13,10 +13,10 @@ enum { BLOCK_PARTS = 6 };
 
 struct block_memory {
     struct block block;
-    struct budget *budget;     /* NULL: not charged */
-    size_t charged;            /* bytes, also the block's size in the cache */
-    void *parts[BLOCK_PARTS];  /* heap memory of the tables */
-    struct arena bytes;        /* of strings and envelopes, when a builder made the block */
+    struct budget *budget;    /* NULL: not charged */
+    size_t charged;           /* bytes, also the block's size in the cache */
+    void *parts[BLOCK_PARTS]; /* heap memory of the tables */
+    struct arena bytes;       /* of strings and envelopes, when a builder made the block */
 };
 
 /* A block with one reference, its tables still empty. */

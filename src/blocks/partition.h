@@ -1,8 +1,8 @@
 /*
  * partition.h - one folder of the trace log: its name, its segment files, its list of blocks.
  *
- * The list is small but there may be very many blocks, so only the lists of partitions in use are held;
- * the sums stay. No I/O here but in partition_read(); the caller locks.
+ * The list is small but there may be very many blocks, so only the lists of partitions in use are
+ * held; the sums stay. No I/O here but in partition_read(); the caller locks.
  */
 #ifndef SPANGATE_SRC_BLOCKS_PARTITION_H
 #define SPANGATE_SRC_BLOCKS_PARTITION_H

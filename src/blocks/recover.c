@@ -2,9 +2,10 @@
  * recover.c - what is on disk when the trace log is opened.
  *
  * Only directories of segment files are read, and headers where a file has none. A block counts as
- * stored when its sync returned, so only the newest block can be half written: it alone is read whole. When its
- * write had failed and was repeated, it stands in several files; the last whole copy counts.
- * Nothing here needs a person: what is damaged is copied to corrupt/, counted and stepped over.
+ * stored when its sync returned, so only the newest block can be half written: it alone is read
+ * whole. When its write had failed and was repeated, it stands in several files; the last whole
+ * copy counts. Nothing here needs a person: what is damaged is copied to corrupt/, counted and
+ * stepped over.
  */
 #include "log.h"
 

@@ -1,8 +1,9 @@
 /*
  * retain.c - letting blocks go: by age, by size, and because everybody has them. Store thread.
  *
- * Order of a drop: keep the next number on disk, forget the blocks (no reader finds them any more), let the
- * index close its file, unlink. A crash in between leaves files that are found again and dropped again.
+ * Order of a drop: keep the next number on disk, forget the blocks (no reader finds them any
+ * more), let the index close its file, unlink. A crash in between leaves files that are found
+ * again and dropped again.
  */
 #include "log.h"
 
@@ -290,8 +291,7 @@ static bool drop_over_limit(const struct retention *r, bool *full, struct error 
         if (!whole && o.block_count == 0) {
             return true;
         }
-        bool ok = whole ? drop_partition(r, o.id, "disk_limit", err)
-                        : drop_file(r->log, o.id, err);
+        bool ok = whole ? drop_partition(r, o.id, "disk_limit", err) : drop_file(r->log, o.id, err);
         if (!ok) {
             return false;
         }
@@ -346,8 +346,8 @@ static void trim_old(struct trace_log *log)
     block_cache_release(gone);
 }
 
-bool trace_log_retain(struct trace_log *log, void (*drop)(void *ctx, uint64_t partition),
-                      void *ctx, bool *full, struct error *err)
+bool trace_log_retain(struct trace_log *log, void (*drop)(void *ctx, uint64_t partition), void *ctx,
+                      bool *full, struct error *err)
 {
     struct retention r = {.log = log, .drop = drop, .ctx = ctx};
 

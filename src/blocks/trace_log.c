@@ -5,9 +5,9 @@
  *   trace_log_write()   store thread   encode, append, sync; everybody sees the block
  *   trace_log_load()    any thread     from the cache or from disk
  *
- * Blocks are stored in the order of their numbers, so the folders are ascending in time and in number,
- * and a block's place is found by two binary searches. Sealing time never goes back: when the wall clock
- * does, blocks stay in the newest partition until it has caught up.
+ * Blocks are stored in the order of their numbers, so the folders are ascending in time and in
+ * number, and a block's place is found by two binary searches. Sealing time never goes back: when
+ * the wall clock does, blocks stay in the newest partition until it has caught up.
  */
 #include "log.h"
 
@@ -88,8 +88,8 @@ struct partition *log_add_partition(struct trace_log *log, uint64_t id, const ch
     assert(newest == NULL || newest->id < id);
     if (log->shared.partition_count == log->shared.partition_cap) {
         size_t cap = log->shared.partition_cap == 0 ? 16 : log->shared.partition_cap * 2;
-        log->shared.partitions = mem_realloc(log->shared.partitions,
-                                             cap * sizeof(*log->shared.partitions));
+        log->shared.partitions =
+            mem_realloc(log->shared.partitions, cap * sizeof(*log->shared.partitions));
         log->shared.partition_cap = cap;
     }
     struct partition *p = &log->shared.partitions[log->shared.partition_count++];
@@ -145,7 +145,8 @@ bool log_file_path(const struct trace_log *log, const char *name, uint32_t file,
     return log_partition_path(log, name, dir) && blockfile_path(dir, file, out);
 }
 
-/* Read all lists of a folder; what was found there at the start was mended then, so damage is not told. */
+/* Read all lists of a folder; what was found there at the start was mended then, so damage is not
+ * told. */
 static bool read_entries(struct trace_log *log, const char *name,
                          const struct partition_file *files, size_t file_count,
                          struct entry_list *list, struct error *err)
@@ -476,8 +477,8 @@ void trace_log_submit(struct trace_log *log, struct block *block)
     log->shared.sealed_ns_last = block->sealed_ns;
     if (log->shared.pending_count == log->shared.pending_cap) {
         log->shared.pending_cap = log->shared.pending_cap == 0 ? 16 : log->shared.pending_cap * 2;
-        log->shared.pending = mem_realloc(log->shared.pending,
-                                          log->shared.pending_cap * sizeof(struct block *));
+        log->shared.pending =
+            mem_realloc(log->shared.pending, log->shared.pending_cap * sizeof(struct block *));
     }
     log->shared.pending[log->shared.pending_count++] = block;
     log_unlock(log);
@@ -759,8 +760,9 @@ static void quarantine(struct trace_log *log, const struct place *place, const c
         return;
     }
     metric_add(METRIC_BLOCKS_QUARANTINED, 1);
-    log_error("trace_log", "damaged block set aside", "seq=%" PRIu64 " spans=%" PRIu32
-              " error=\"%s\"", place->entry.seq, place->entry.span_count, why->message);
+    log_error("trace_log", "damaged block set aside",
+              "seq=%" PRIu64 " spans=%" PRIu32 " error=\"%s\"", place->entry.seq,
+              place->entry.span_count, why->message);
     log_save_damaged(log, path, place->entry.offset, place->entry.stored_bytes);
     if (!blockfile_mark_dead(log->fs, path, &place->entry, &err)) {
         log_warn("trace_log", "damaged block could not be marked", "seq=%" PRIu64 " error=\"%s\"",
@@ -810,15 +812,14 @@ static void cache_loaded(struct trace_log *log, struct block *block, enum block_
 
     log_lock(log);
     if (look_up(log, block->seq, &place) != LOOKED_NONE) {
-        block_cache_put(parts == BLOCK_ALL ? &log->shared.full : &log->shared.tables, block,
-                        &gone);
+        block_cache_put(parts == BLOCK_ALL ? &log->shared.full : &log->shared.tables, block, &gone);
     }
     log_unlock(log);
     block_cache_release(gone);
 }
 
-bool trace_log_load(struct trace_log *log, uint64_t seq, enum block_parts parts,
-                    struct block **out, struct error *err)
+bool trace_log_load(struct trace_log *log, uint64_t seq, enum block_parts parts, struct block **out,
+                    struct error *err)
 {
     struct place place;
     char path[PATH_MAX];
@@ -913,7 +914,8 @@ static uint64_t partition_bytes_from(const struct partition *p, uint64_t from)
     }
     if (!p->loaded) {
         uint64_t part = p->last_seq - from + 1;
-        return (uint64_t)((double)p->bytes * (double)part / (double)(p->last_seq - p->first_seq + 1));
+        return (uint64_t)((double)p->bytes * (double)part /
+                          (double)(p->last_seq - p->first_seq + 1));
     }
     for (const struct block_entry *e = partition_lower(p, from); e < p->entries + p->count; e++) {
         bytes += e->stored_bytes;
@@ -947,8 +949,8 @@ void trace_log_set_cursor(struct trace_log *log, const char *sink, uint64_t seq)
         i++;
     }
     if (i == log->shared.cursor_count) {
-        log->shared.cursors = mem_realloc(log->shared.cursors,
-                                          (i + 1) * sizeof(*log->shared.cursors));
+        log->shared.cursors =
+            mem_realloc(log->shared.cursors, (i + 1) * sizeof(*log->shared.cursors));
         log->shared.cursors[log->shared.cursor_count++].sink = mem_strdup(sink);
     }
     log->shared.cursors[i].seq = seq;

@@ -1,6 +1,6 @@
 /*
- * catch_up.c - keeping each partition's file in line with the blocks: at the start, after failures, when a new
- * partition begins. Store thread.
+ * catch_up.c - keeping each partition's file in line with the blocks: at the start, after
+ * failures, when a new partition begins. Store thread.
  */
 #include "internal.h"
 #include "scan.h"
@@ -48,30 +48,51 @@ static uint64_t newest_partition(struct index *index)
     return newest;
 }
 
+/* --- finishing --- */
+
+static void run_finisher(void *arg)
+{
+    struct index *index = arg;
+    struct index_writer *w = &index->finisher.writer;
+    struct filter filter;
+    struct error err;
+
+    if (index_writer_finish(w, &filter, &err)) {
+        partition_set_filter(&index->set, w->partition, &filter);
+    } else if (err.code == ERR_CORRUPT) {
+        (void)partition_set_damage(&index->set, w->partition, 0);
+        log_error("index", "damaged, will be rebuilt", "error=\"%s\"", err.message);
+    } else {
+        log_warn("index", "not finished, finding takes longer there", "error=\"%s\"", err.message);
+    }
+    index_writer_close(w);
+}
+
+void index_join_finisher(struct index *index)
+{
+    if (index->finisher.thread.started) {
+        thread_join(&index->finisher.thread);
+        index->finisher.thread = (struct thread){0};
+        index->finisher.partition = 0;
+    }
+}
+
 /* The writer's partition gets no more blocks. */
 static void finish_writer(struct index *index)
 {
     struct index_writer *w = &index->writer;
-    struct filter filter;
-    struct error err;
 
-    if (!w->open) {
-        return;
+    if (w->open && !w->finished) {
+        index_join_finisher(index);
+        index->finisher.partition = w->partition;
+        index_writer_move(&index->finisher.writer, w);
+        thread_start(&index->finisher.thread, "index-finish", run_finisher, index);
+    } else {
+        index_writer_close(w);
     }
-    uint64_t partition = w->partition;
-    if (!w->finished) {
-        if (index_writer_finish(w, &filter, &err)) {
-            partition_set_filter(&index->set, partition, &filter);
-        } else if (err.code == ERR_CORRUPT) {
-            (void)partition_set_damage(&index->set, partition, 0);
-            log_error("index", "damaged, will be rebuilt", "error=\"%s\"", err.message);
-        } else {
-            log_warn("index", "not finished, finding takes longer there", "error=\"%s\"",
-                     err.message);
-        }
-    }
-    index_writer_close(w);
 }
+
+/* --- mending --- */
 
 /* Add those blocks of the log that the writer's file does not have. */
 static bool add_blocks(struct index *index, const struct seq_list *blocks, uint64_t *added,
@@ -133,6 +154,9 @@ static bool rebuild(struct index *index, uint64_t partition, uint64_t *added, st
     struct seq_list blocks = {0};
     char path[PATH_MAX];
 
+    if (index->finisher.partition == partition) {
+        index_join_finisher(index);
+    }
     if (index->writer.open && index->writer.partition == partition) {
         index_writer_close(&index->writer);
     } else {
@@ -167,6 +191,9 @@ bool index_writer_for(struct index *index, uint64_t partition, uint64_t *added, 
     } else {
         index_writer_close(&index->writer);
     }
+    if (index->finisher.partition == partition) {
+        index_join_finisher(index);
+    }
     if (!open_writer(index, partition, err)) {
         if (err->code != ERR_CORRUPT) {
             return false;
@@ -186,8 +213,8 @@ static bool mend(struct index *index, uint64_t partition, bool damaged, struct s
         return rebuild(index, partition, &added, err);
     }
     seq_list_sort(missing);
-    if (!index_writer_for(index, partition, &added, err) || !add_blocks(index, missing, &added, err) ||
-        !install(index, err)) {
+    if (!index_writer_for(index, partition, &added, err) ||
+        !add_blocks(index, missing, &added, err) || !install(index, err)) {
         return false;
     }
     partition_set_mended(&index->set, partition);
@@ -303,7 +330,8 @@ bool index_catch_up(struct index *index, bool rebuild_all, uint64_t *added, stru
     forget_others(index, &all);
     /* Newest first, because filters are kept while there is room for them. */
     for (size_t i = all.count; i > 0; i--) {
-        accepted[i - 1] = !rebuild_all && i < all.count && accept_finished(index, &all.infos[i - 1]);
+        accepted[i - 1] =
+            !rebuild_all && i < all.count && accept_finished(index, &all.infos[i - 1]);
     }
     for (size_t i = 0; i < all.count; i++) {
         if (!accepted[i] && !catch_up_partition(index, &all.infos[i], rebuild_all,

@@ -277,8 +277,8 @@ static bool prepare_reader(struct db *db, struct error *err)
 
 bool db_open(struct db *db, const char *path, enum db_mode mode, struct error *err)
 {
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
-                (mode == DB_WRITE ? SQLITE_OPEN_CREATE : 0);
+    int flags =
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (mode == DB_WRITE ? SQLITE_OPEN_CREATE : 0);
 
     (void)pthread_once(&once, configure);
     *db = (struct db){0};

@@ -9,9 +9,9 @@
  *
  * SQLite does not check what it reads, so rows carry a CRC-32C of their content.
  *
- * Statements are constants, prepared when first used and kept. A connection is used by one thread at a
- * time. Only a writer writes and checkpoints (there is one a partition); a reader is query-only and
- * leaves the WAL alone, also when it closes last.
+ * Statements are constants, prepared when first used and kept. A connection is used by one thread
+ * at a time. Only a writer writes and checkpoints (there is one a partition); a reader is
+ * query-only and leaves the WAL alone, also when it closes last.
  */
 #ifndef SPANGATE_SRC_INDEX_DB_H
 #define SPANGATE_SRC_INDEX_DB_H
@@ -61,8 +61,9 @@ struct db {
 };
 
 /*
- * Open the file. DB_WRITE makes it with its tables if it is missing. ERR_CORRUPT: no index of ours, damaged
- * or of another version: delete and rebuild. ERR_NOT_FOUND: DB_READ, and it is not there.
+ * Open the file. DB_WRITE makes it with its tables if it is missing. ERR_CORRUPT: no index of
+ * ours, damaged or of another version: delete and rebuild. ERR_NOT_FOUND: DB_READ, and it is not
+ * there.
  */
 bool db_open(struct db *db, const char *path, enum db_mode mode, struct error *err) MUST_CHECK;
 void db_close(struct db *db); /* a closed one is allowed */
@@ -86,7 +87,8 @@ bool db_meta_get(struct db *db, const char *key, bool *found, int64_t *value,
                  struct error *err) MUST_CHECK;
 bool db_meta_set(struct db *db, const char *key, int64_t value, struct error *err) MUST_CHECK;
 
-/* Move the WAL into the file, as far as readers let us; truncate: also give the WAL's space back. */
+/* Move the WAL into the file, as far as readers let us; truncate: also give the WAL's space back.
+ * */
 bool db_checkpoint(struct db *db, bool truncate, struct error *err) MUST_CHECK;
 
 /* Remove the file and what SQLite put beside it. */

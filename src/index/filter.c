@@ -4,7 +4,7 @@
 #include <spangate/base/mem.h>
 #include <stdlib.h>
 
-enum { BITS_PER_HASH = 10, PROBES = 7, LINE_BITS = 512, PROBE_BITS = 9 };
+enum { BITS_PER_HASH = 12, PROBES = 7, LINE_BITS = 512, PROBE_BITS = 9 };
 
 void filter_init(struct filter *filter, uint64_t hashes)
 {

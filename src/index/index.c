@@ -2,8 +2,8 @@
  * index.c - adding blocks, and answering questions over all partitions.
  *
  * A question goes to each partition's file, newest first. Where a file cannot answer (damaged, not
- * there, behind) the blocks do, so an answer is complete whatever happened to the index: blocks that were
- * stored but are not indexed yet are looked through in the same way.
+ * there, behind) the blocks do, so an answer is complete whatever happened to the index: blocks
+ * that were stored but are not indexed yet are looked through in the same way.
  */
 #include "internal.h"
 #include "scan.h"
@@ -39,6 +39,7 @@ void index_close(struct index *index)
     if (index == NULL) {
         return;
     }
+    index_join_finisher(index);
     index_writer_close(&index->writer);
     partition_set_deinit(&index->set);
     free(index);
@@ -101,6 +102,9 @@ void index_drop(struct index *index, uint64_t partition)
     if (index->writer.open && index->writer.partition == partition) {
         index_writer_close(&index->writer);
     }
+    if (index->finisher.partition == partition) {
+        index_join_finisher(index);
+    }
     partition_set_remove(&index->set, partition);
 }
 
@@ -149,8 +153,7 @@ static void note_failure(struct index *index, const struct partition_view *view,
 }
 
 /* false: the file cannot answer, ask the blocks. */
-static bool ask(struct index *index, const struct partition_view *view, ask_fn *question,
-                void *ctx)
+static bool ask(struct index *index, const struct partition_view *view, ask_fn *question, void *ctx)
 {
     struct error err;
 
@@ -297,8 +300,8 @@ static bool hand_over_scanned(struct index *index, struct blocks_question *q,
         if (blocks->seqs[i] >= q->below) {
             continue;
         }
-        if (!scan_matches(index->log, blocks->seqs[i], q->service, q->start_ns_min,
-                          q->start_ns_max, &matches, err)) {
+        if (!scan_matches(index->log, blocks->seqs[i], q->service, q->start_ns_min, q->start_ns_max,
+                          &matches, err)) {
             return false;
         }
         q->stopped = matches && !q->each(q->ctx, blocks->seqs[i]);

@@ -160,8 +160,7 @@ void partition_views_free(struct partition_view *views, size_t count)
     free(views);
 }
 
-static void keep_filter(struct partition_set *set, struct index_partition *p,
-                        struct filter *filter)
+static void keep_filter(struct partition_set *set, struct index_partition *p, struct filter *filter)
 {
     if (set->filter_bytes + filter_bytes(filter) <= FILTERS_BYTES_MAX) {
         set->filter_bytes -= filter_bytes(&p->filter);
@@ -332,8 +331,7 @@ uint64_t *partition_set_ids(struct partition_set *set, size_t *count)
     return ids;
 }
 
-struct index_reader *partition_set_take(struct partition_set *set, uint64_t id,
-                                        uint64_t generation)
+struct index_reader *partition_set_take(struct partition_set *set, uint64_t id, uint64_t generation)
 {
     struct index_reader *taken = NULL;
 

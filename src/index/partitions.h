@@ -11,9 +11,9 @@
 #include <pthread.h>
 
 enum {
-    READERS_IDLE_MAX = 32,           /* connections kept open */
-    FILTERS_BYTES_MAX = 8 << 20,     /* of all filters together; newest partitions first */
-    MISSING_MAX = 1024,              /* blocks that are in the log but not in the file */
+    READERS_IDLE_MAX = 32,       /* connections kept open */
+    FILTERS_BYTES_MAX = 8 << 20, /* of all filters together; newest partitions first */
+    MISSING_MAX = 1024,          /* blocks that are in the log but not in the file */
 };
 
 struct index_partition {
@@ -39,7 +39,7 @@ struct partition_set {
     size_t count, cap;
     uint64_t generation; /* last one given */
     size_t filter_bytes;
-    uint64_t end;        /* blocks below are in a file, missing or of a damaged partition */
+    uint64_t end;              /* blocks below are in a file, missing or of a damaged partition */
     struct index_reader *idle; /* used last first */
     size_t idle_count;
 };
@@ -57,21 +57,22 @@ void partition_set_init(struct partition_set *set);
 void partition_set_deinit(struct partition_set *set);
 
 /*
- * All partitions, newest first; release with partition_views_free(). hash NULL: no filter is asked. *end: blocks
- * from there on are not in any file yet.
+ * All partitions, newest first; release with partition_views_free(). hash NULL: no filter is
+ * asked. *end: blocks from there on are not in any file yet.
  */
 struct partition_view *partition_set_views(struct partition_set *set, const uint64_t *hash,
                                            size_t *count, uint64_t *end);
 void partition_views_free(struct partition_view *views, size_t count);
 
-/* The partition is answered by its file from now on, or, damaged, by its blocks. filter is taken (or NULL). */
+/* The partition is answered by its file from now on, or, damaged, by its blocks. filter is taken
+ * (or NULL). */
 void partition_set_put(struct partition_set *set, uint64_t id, bool damaged,
                        const struct index_sums *sums, struct filter *filter);
 /* The filter of a partition that is finished; taken. */
 void partition_set_filter(struct partition_set *set, uint64_t id, struct filter *filter);
 /*
- * The file cannot answer. false: nobody knows that partition (any more), or not that generation (0: any), or it
- * is known already.
+ * The file cannot answer. false: nobody knows that partition (any more), or not that generation
+ * (0: any), or it is known already.
  */
 bool partition_set_damage(struct partition_set *set, uint64_t id, uint64_t generation);
 void partition_set_remove(struct partition_set *set, uint64_t id);

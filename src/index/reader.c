@@ -290,8 +290,7 @@ bool index_read_filter(struct db *db, size_t bytes_max, struct filter *out, stru
     size_t at = 0;
     for (int64_t id = 0; at < (size_t)bytes; id++) {
         size_t len = 0;
-        if (!read_filter_row(db, id, (uint8_t *)filter.words + at, (size_t)bytes - at, &len,
-                             err)) {
+        if (!read_filter_row(db, id, (uint8_t *)filter.words + at, (size_t)bytes - at, &len, err)) {
             filter_deinit(&filter);
             return false;
         }

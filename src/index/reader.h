@@ -1,8 +1,9 @@
 /*
  * reader.h - questions to one partition's index, on a query-only connection.
  *
- * Each call is one read transaction, so that it sees runs and chunks of one moment, and is short, so that the
- * writer's checkpoints are not held up: rows are handed over in portions between transactions.
+ * Each call is one read transaction, so that it sees runs and chunks of one moment, and is short,
+ * so that the writer's checkpoints are not held up: rows are handed over in portions between
+ * transactions.
  */
 #ifndef SPANGATE_SRC_INDEX_READER_H
 #define SPANGATE_SRC_INDEX_READER_H
@@ -26,8 +27,8 @@ bool index_read_find(struct db *db, uint64_t hash, struct seq_list *out,
                      struct error *err) MUST_CHECK;
 
 /*
- * Up to `max` blocks with seq < *below that overlap the range and may have the service (empty: any), newest
- * first, appended. *below is set for the next call; 0: there are no more.
+ * Up to `max` blocks with seq < *below that overlap the range and may have the service (empty:
+ * any), newest first, appended. *below is set for the next call; 0: there are no more.
  */
 bool index_read_blocks(struct db *db, struct slice service, int64_t start_min, int64_t start_max,
                        uint64_t *below, size_t max, struct seq_list *out,

@@ -160,8 +160,8 @@ static bool read_chunk(struct db *db, const struct run *run, int64_t number, str
                          number, run->id);
     }
     struct slice data = db_blob(stmt, 0);
-    int64_t expected = number + 1 < run->chunks ? CHUNK_ENTRIES
-                                                : run->entries - number * CHUNK_ENTRIES;
+    int64_t expected =
+        number + 1 < run->chunks ? CHUNK_ENTRIES : run->entries - number * CHUNK_ENTRIES;
     bool ok = expected > 0 && expected <= CHUNK_ENTRIES &&
               data.len == CHUNK_HEAD + (size_t)expected * ENTRY_BYTES;
     if (ok) {
@@ -172,8 +172,9 @@ static bool read_chunk(struct db *db, const struct run *run, int64_t number, str
         ok = crc == crc32c(0, out->bytes + CHUNK_HEAD, data.len - CHUNK_HEAD);
     }
     (void)sqlite3_reset(stmt);
-    return ok || error_set(err, ERR_CORRUPT, "index: chunk %" PRId64 " of run %" PRId64
-                                             " is damaged", number, run->id);
+    return ok ||
+           error_set(err, ERR_CORRUPT, "index: chunk %" PRId64 " of run %" PRId64 " is damaged",
+                     number, run->id);
 }
 
 static bool list_runs(struct db *db, struct run_list *out, struct error *err)

@@ -28,7 +28,8 @@ size_t run_entries_sort(struct run_entry *entries, size_t count);
 bool runs_add(struct db *db, int64_t *next_id, const struct run_entry *entries, size_t count,
               struct error *err) MUST_CHECK;
 
-/* Merge all runs into one and fill a filter for them (initialised here). Within a write transaction. */
+/* Merge all runs into one and fill a filter for them (initialised here). Within a write
+ * transaction. */
 bool runs_merge_all(struct db *db, int64_t *next_id, struct filter *filter,
                     struct error *err) MUST_CHECK;
 

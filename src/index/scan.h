@@ -1,8 +1,8 @@
 /*
  * scan.h - the same questions answered by the blocks themselves: slower, and always right.
  *
- * Used when blocks are only in memory (there are few), and for a partition whose index is damaged or
- * behind until it is mended.
+ * Used when blocks are only in memory (there are few), and for a partition whose index is damaged
+ * or behind until it is mended.
  */
 #ifndef SPANGATE_SRC_INDEX_SCAN_H
 #define SPANGATE_SRC_INDEX_SCAN_H
@@ -16,8 +16,8 @@
 void scan_partition(struct trace_log *log, uint64_t partition, struct seq_list *out);
 
 /*
- * Those of the blocks that hold the trace, appended in their order, at most max. Blocks that are gone
- * or damaged are passed over; any other failure to read one is one.
+ * Those of the blocks that hold the trace, appended in their order, at most max. Blocks that are
+ * gone or damaged are passed over; any other failure to read one is one.
  */
 bool scan_find(struct trace_log *log, const struct seq_list *blocks, const struct trace_id *id,
                size_t max, struct seq_list *out, struct error *err) MUST_CHECK;

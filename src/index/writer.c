@@ -118,8 +118,7 @@ static void forget_names(struct index_writer *w)
     w->operation_count = 0;
 }
 
-static bool load_services(struct index_writer *w, struct writer_service **by_id,
-                          struct error *err)
+static bool load_services(struct index_writer *w, struct writer_service **by_id, struct error *err)
 {
     sqlite3_stmt *stmt = db_statement(&w->db, DB_SERVICES, err);
     bool row = false;
@@ -245,6 +244,14 @@ void index_writer_close(struct index_writer *w)
     *w = (struct index_writer){0};
 }
 
+void index_writer_move(struct index_writer *to, struct index_writer *from)
+{
+    assert(from->open && !to->open);
+    (void)sqlite3_wal_hook(from->db.handle, NULL, NULL); /* it has from's address */
+    *to = *from;
+    *from = (struct index_writer){0};
+}
+
 /* --- add --- */
 
 /* What one block needs looked up once: ids of its services by index into its strings. */
@@ -307,8 +314,8 @@ static bool look_up_service(struct index_writer *w, struct additions *a, uint32_
     return true;
 }
 
-static bool add_operation(struct index_writer *w, struct writer_service *service,
-                          struct slice name, uint8_t kind, struct error *err)
+static bool add_operation(struct index_writer *w, struct writer_service *service, struct slice name,
+                          uint8_t kind, struct error *err)
 {
     uint64_t hash = operation_hash(service->id, name, kind);
 
@@ -406,8 +413,8 @@ static bool add_traces(struct index_writer *w, const struct block *b, struct err
             .block = (int32_t)block,
         };
     }
-    ok = ok && runs_add(&w->db, &w->next_run, entries,
-                        run_entries_sort(entries, b->trace_count), err);
+    ok = ok &&
+         runs_add(&w->db, &w->next_run, entries, run_entries_sort(entries, b->trace_count), err);
     free(entries);
     return ok;
 }
@@ -467,7 +474,8 @@ bool index_writer_add(struct index_writer *w, const struct block *block, struct 
         db_rollback(&w->db);
         w->base = base;
         w->next_run = next_run;
-        /* Names of the transaction are not in the file. If they cannot be read the file is of no use. */
+        /* Names of the transaction are not in the file. If they cannot be read the file is of no
+         * use. */
         if (!load_names(w, &again)) {
             *err = again;
         }

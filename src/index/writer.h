@@ -1,8 +1,8 @@
 /*
  * writer.h - the one connection that writes and checkpoints a partition's index. Store thread.
  *
- * It remembers what the file knows (services, operations), so that a block that brings nothing new costs one
- * row and one run.
+ * It remembers what the file knows (services, operations), so that a block that brings nothing new
+ * costs one row and one run.
  */
 #ifndef SPANGATE_SRC_INDEX_WRITER_H
 #define SPANGATE_SRC_INDEX_WRITER_H
@@ -33,10 +33,10 @@ struct index_writer {
     struct db db;
     bool open;
     uint64_t partition;
-    int64_t base;     /* seq of the first block indexed; 0: none yet */
+    int64_t base; /* seq of the first block indexed; 0: none yet */
     int64_t next_run;
-    int wal_pages;    /* in the WAL after the last commit */
-    bool finished;    /* all runs are one and the filter is there: undone by the next add */
+    int wal_pages; /* in the WAL after the last commit */
+    bool finished; /* all runs are one and the filter is there: undone by the next add */
     struct arena names;
     struct map services; /* name to writer_service */
     size_t service_count;
@@ -66,11 +66,14 @@ bool index_writer_sums(struct index_writer *w, struct index_sums *out,
                        struct error *err) MUST_CHECK;
 
 /*
- * Nothing is expected any more: merge all runs into one, store a filter for them (also into *filter,
- * taken by the caller), make the file compact.
+ * Nothing is expected any more: merge all runs into one, store a filter for them (also into
+ * *filter, taken by the caller), make the file compact.
  */
 bool index_writer_finish(struct index_writer *w, struct filter *filter,
                          struct error *err) MUST_CHECK;
+
+/* Hand an open writer over for being finished, perhaps by another thread. `from` is closed afterwards. */
+void index_writer_move(struct index_writer *to, struct index_writer *from);
 
 void index_writer_close(struct index_writer *w); /* a closed one is allowed */
 

@@ -8,7 +8,7 @@
 
 #include <spangate/base/log.h>
 
-enum { EARN_BYTES = 4096, WASTE_BYTES = 4096, FRAME_HEAD = 9 };
+enum { EARN_BYTES = 4096, EARN_REQUEST = 8, WASTE_BYTES = 4096, FRAME_HEAD = 9 };
 
 void h2_block_clear(struct h2_conn *conn)
 {
@@ -23,8 +23,8 @@ void h2_block_clear(struct h2_conn *conn)
 
 /*
  * A frame that does no work (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA, whatever we had
- * to reset). A thousand are free, then a hundred a second and one for every 4 KiB of body or half a
- * request: no client comes near, and a flood ends with the connection.
+ * to reset). A thousand are free, then a hundred a second, one for every 4 KiB of body and eight
+ * for every request: no client comes near, and a flood ends with the connection.
  */
 static void charge(struct h2_conn *conn)
 {
@@ -106,7 +106,7 @@ static struct slice rcbuf_slice(nghttp2_rcbuf *buf)
 static void end_request(struct h2_conn *conn, struct h2_stream *stream)
 {
     stream->ended = true;
-    bucket_earn(&conn->oddities, 2);
+    bucket_earn(&conn->oddities, EARN_REQUEST);
     if (!stream->deaf) {
         conn->server->config.handler.on_end(conn->server->config.handler.ctx, stream);
     }

@@ -317,10 +317,10 @@ static const struct schema_field log_record_fields[] = {
 };
 
 #define OF(id, text, rows, bytes, always_row)                                                      \
-    [MESSAGE_##id] = {.name = (text),                                                                \
-                      .fields = (rows),                                                              \
+    [MESSAGE_##id] = {.name = (text),                                                              \
+                      .fields = (rows),                                                            \
                       .field_count = COUNT_OF(rows),                                               \
-                      .length_bytes = (bytes),                                                       \
+                      .length_bytes = (bytes),                                                     \
                       .always = (always_row)}
 
 const struct schema_message schema_messages[SCHEMA_MESSAGES] = {

@@ -2,8 +2,8 @@
  * backoff.h - how long to wait before a delivery is tried again.
  *
  * Exponential with jitter, as the OpenTelemetry Collector's retry_on_failure: an interval grows by
- * `multiplier` up to max_interval_ns, and each wait is drawn from interval ± randomization_factor. What
- * the destination asked for (Retry-After, RetryInfo) is the least. Owner: the runner's thread.
+ * `multiplier` up to max_interval_ns, and each wait is drawn from interval ± randomization_factor.
+ * What the destination asked for (Retry-After, RetryInfo) is the least. Owner: the runner's thread.
  */
 #ifndef SPANGATE_SRC_SINK_BACKOFF_H
 #define SPANGATE_SRC_SINK_BACKOFF_H

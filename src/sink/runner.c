@@ -316,7 +316,8 @@ static void drop(struct sink_runner *runner, const struct sink_batch *batch,
 
 /* --- one batch --- */
 
-/* The batch in the driver's encoding. A batch that cannot be encoded is refused like by a destination. */
+/* The batch in the driver's encoding. A batch that cannot be encoded is refused like by a
+ * destination. */
 static bool encode(struct sink_runner *runner, const struct sink_batch *batch,
                    struct sink_batch *out, struct sink_outcome *outcome)
 {
@@ -593,7 +594,8 @@ static void run(void *arg)
 
 /* --- start and stop --- */
 
-/* Where to begin. A damaged cursor is as good as none; one that cannot be read may be good tomorrow. */
+/* Where to begin. A damaged cursor is as good as none; one that cannot be read may be good
+ * tomorrow. */
 static bool find_start(struct sink_runner *runner, const struct sink_cursor *start,
                        struct error *err)
 {
@@ -716,7 +718,8 @@ static void set_mode(struct sink_runner *runner, enum runner_mode mode, uint64_t
     (void)pthread_mutex_unlock(&runner->shared.lock);
 }
 
-/* End a delivery that is under way. The driver is called without the lock, but not after its close. */
+/* End a delivery that is under way. The driver is called without the lock, but not after its
+ * close. */
 static void interrupt_delivery(struct sink_runner *runner)
 {
     (void)pthread_mutex_lock(&runner->shared.lock);

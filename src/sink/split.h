@@ -2,12 +2,12 @@
  * split.h - how much to offer a destination at once, and what to do when it refuses.
  *
  * Too large: half of it is offered, down to a single item, which is dropped alone. A size that went
- * through after that is kept as the limit for the batches to come and doubled after every 64 of them,
- * because a destination with a smaller limit than ours has it every time.
+ * through after that is kept as the limit for the batches to come and doubled after every 64 of
+ * them, because a destination with a smaller limit than ours has it every time.
  *
- * Rejected for good: half of it is offered, down to a single trace (record, point), which is dropped
- * alone, so that one poisonous trace costs about 2 log2(n) requests and nobody else. Two things keep
- * that from multiplying requests where everything is refused:
+ * Rejected for good: half of it is offered, down to a single trace (record, point), which is
+ * dropped alone, so that one poisonous trace costs about 2 log2(n) requests and nobody else. Two
+ * things keep that from multiplying requests where everything is refused:
  *   - credentials, paths and formats (ERR_UNAUTHENTICATED, ERR_NOT_FOUND, ERR_UNSUPPORTED) are not about
  *     the content: the batch is dropped as it is, after one request;
  *   - when SPLIT_ALONE_MAX single traces in a row were refused it is *hopeless*: until something is

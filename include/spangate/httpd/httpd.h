@@ -17,8 +17,8 @@ struct httpd;
 struct httpd_request;
 
 /*
- * Called once the headers are there. Return how many body bytes may come (more: on_too_large's answer is
- * given). To answer without reading the body, call httpd_reply() and return 0.
+ * Called once the headers are there. Return how many body bytes may come (more: on_too_large's
+ * answer is given). To answer without reading the body, call httpd_reply() and return 0.
  */
 typedef size_t httpd_headers_fn(void *ctx, struct httpd_request *request);
 /* Called when the body is complete. Reply now or later, exactly once. */
@@ -28,25 +28,26 @@ typedef void httpd_request_fn(void *ctx, struct httpd_request *request);
 typedef void httpd_refuse_fn(void *ctx, struct httpd_request *request, const struct error *err);
 
 struct httpd_config {
-    const char *name;     /* thread name, log */
-    const char *endpoint; /* "localhost:4318" */
+    const char *name;             /* thread name, log */
+    const char *endpoint;         /* "localhost:4318" */
     httpd_headers_fn *on_headers; /* NULL: bodies up to 64 KiB */
     httpd_request_fn *on_request;
-    httpd_refuse_fn *on_refuse;   /* NULL: plain text */
+    httpd_refuse_fn *on_refuse; /* NULL: plain text */
     void *ctx;
-    struct budget *budget;        /* bodies; NULL: none */
-    size_t max_connections;       /* 4096 */
-    size_t connection_memory;     /* 64 KiB */
-    uint64_t idle_timeout_ns;     /* 120 s */
+    struct budget *budget;    /* bodies; NULL: none */
+    size_t max_connections;   /* 4096 */
+    size_t connection_memory; /* 64 KiB */
+    uint64_t idle_timeout_ns; /* 120 s */
 };
 
 /* ERR_IN_USE: "cannot bind 127.0.0.1:4318: address in use". *out is set only on success. */
-bool httpd_start(struct httpd **out, const struct httpd_config *config, struct error *err) MUST_CHECK;
+bool httpd_start(struct httpd **out, const struct httpd_config *config,
+                 struct error *err) MUST_CHECK;
 uint16_t httpd_port(const struct httpd *httpd);
 /* No new connections; answers from now on carry Connection: close. */
 void httpd_drain(struct httpd *httpd);
-/* Requests that wait for a reply get 503 and are gone: whoever was to answer them must not do so any
- * more. Then all connections are closed. */
+/* Requests that wait for a reply get 503 and are gone: whoever was to answer them must not do so
+ * any more. Then all connections are closed. */
 void httpd_stop(struct httpd *httpd);
 
 /* Inside the handlers, and until the reply. Slices and strings live until the reply. */
@@ -58,9 +59,9 @@ const char *httpd_raw_path(const struct httpd_request *request); /* the same as 
 const char *httpd_header(const struct httpd_request *request, const char *name);
 /* Query parameters, decoded; n-th of that name, NULL: no more. */
 const char *httpd_query(const struct httpd_request *request, const char *name, size_t n);
-struct buf *httpd_body(struct httpd_request *request); /* borrowed; NULL: empty */
-struct buf *httpd_take_body(struct httpd_request *request); /* taken; NULL: empty */
-const char *httpd_peer(const struct httpd_request *request); /* address text */
+struct buf *httpd_body(struct httpd_request *request);        /* borrowed; NULL: empty */
+struct buf *httpd_take_body(struct httpd_request *request);   /* taken; NULL: empty */
+const char *httpd_peer(const struct httpd_request *request);  /* address text */
 void httpd_set_ctx(struct httpd_request *request, void *ctx); /* the handler's own */
 void *httpd_ctx(const struct httpd_request *request);
 
@@ -72,8 +73,9 @@ struct httpd_header_pair {
  * Answer. body is copied; content_type NULL: none. Any thread, once. After it the request is gone.
  * `close`: end the connection after the answer.
  */
-void httpd_reply(struct httpd_request *request, int status, const char *content_type, struct slice body,
-                 const struct httpd_header_pair *headers, size_t header_count, bool close);
+void httpd_reply(struct httpd_request *request, int status, const char *content_type,
+                 struct slice body, const struct httpd_header_pair *headers, size_t header_count,
+                 bool close);
 
 /* The same with a body that is taken, not copied: for long answers. body is empty afterwards. */
 void httpd_reply_text(struct httpd_request *request, int status, const char *content_type,

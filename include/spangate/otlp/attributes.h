@@ -11,7 +11,16 @@
 #include <spangate/otlp/pb.h>
 #include <spangate/otlp/span.h>
 
-enum any_type { ANY_EMPTY, ANY_STRING, ANY_BOOL, ANY_INT, ANY_DOUBLE, ANY_BYTES, ANY_ARRAY, ANY_MAP };
+enum any_type {
+    ANY_EMPTY,
+    ANY_STRING,
+    ANY_BOOL,
+    ANY_INT,
+    ANY_DOUBLE,
+    ANY_BYTES,
+    ANY_ARRAY,
+    ANY_MAP
+};
 
 struct any_value {
     enum any_type type;

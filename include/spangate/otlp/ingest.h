@@ -9,8 +9,8 @@
 #include <spangate/otlp/span.h>
 
 struct ingest_result {
-    struct error err;  /* err.code ERR_NONE: accepted and durable */
-    uint64_t rejected; /* items refused one by one */
+    struct error err;    /* err.code ERR_NONE: accepted and durable */
+    uint64_t rejected;   /* items refused one by one */
     const char *message; /* why, "" when none; valid during the call */
 };
 
@@ -19,7 +19,7 @@ typedef void ingest_reply_fn(void *ctx, const struct ingest_result *result);
 
 struct ingest_request {
     enum otlp_signal signal;
-    struct buf *body; /* protobuf; taken by submit in every case. NULL: empty request */
+    struct buf *body;      /* protobuf; taken by submit in every case. NULL: empty request */
     const char *transport; /* "http" or "grpc": label of metrics */
     uint32_t receiver;     /* index of the receiver in the configuration: decides the pipelines */
     ingest_reply_fn *reply;
@@ -27,8 +27,9 @@ struct ingest_request {
 };
 
 /*
- * The pipeline's entry. Always leads to exactly one reply: on a refusal (ERR_INVALID, ERR_TOO_LARGE,
- * ERR_LIMIT, ERR_UNAVAILABLE, ERR_UNSUPPORTED: no pipeline takes this signal) it comes before submit returns.
+ * The pipeline's entry. Always leads to exactly one reply: on a refusal (ERR_INVALID,
+ * ERR_TOO_LARGE, ERR_LIMIT, ERR_UNAVAILABLE, ERR_UNSUPPORTED: no pipeline takes this signal) it
+ * comes before submit returns.
  */
 struct ingest {
     void (*submit)(void *ctx, const struct ingest_request *request);

@@ -25,11 +25,11 @@ extern const struct otlp_limits otlp_limits_default;
  * Decode an ExportTraceServiceRequest. On success *out holds one reference; body is *taken* in
  * either case (the batch holds it, or it is released). received_ns is wall time.
  *
- * A span with an id of the wrong length, an all-zero id, or AnyValues nested deeper than depth_max is
- * not in the batch: it is counted in rejected_count with a reason that names it. Strings that are
- * not UTF-8 are repaired (U+FFFD) in a copy inside the arena and counted in METRIC_STRINGS_SANITIZED.
- * Zero times are handled as span.h says. Field 1000 of ResourceSpans is read as scope_spans when there is
- * no field 2. Empty envelopes are dropped.
+ * A span with an id of the wrong length, an all-zero id, or AnyValues nested deeper than depth_max
+ * is not in the batch: it is counted in rejected_count with a reason that names it. Strings that
+ * are not UTF-8 are repaired (U+FFFD) in a copy inside the arena and counted in
+ * METRIC_STRINGS_SANITIZED. Zero times are handled as span.h says. Field 1000 of ResourceSpans is
+ * read as scope_spans when there is no field 2. Empty envelopes are dropped.
  *
  * ERR_INVALID: the bytes are no such message. ERR_TOO_LARGE: more spans than spans_max.
  */
@@ -61,9 +61,10 @@ bool otlp_json_decode(enum otlp_signal signal, struct slice json, const struct o
                       struct strbuf *out, struct error *err) MUST_CHECK;
 
 /*
- * Protobuf request to OTLP/JSON, appended to out: lowerCamelCase, ids lower-case hex, 64-bit integers as
- * strings, enums as numbers, bytes base64, defaults left out, `resource`, `scope` and `status`
- * always present. Fields that the schema does not know cannot be expressed and are left out.
+ * Protobuf request to OTLP/JSON, appended to out: lowerCamelCase, ids lower-case hex, 64-bit
+ * integers as strings, enums as numbers, bytes base64, defaults left out, `resource`, `scope` and
+ * `status` always present. Fields that the schema does not know cannot be expressed and are left
+ * out.
  *
  * ERR_INVALID: malformed bytes, or messages nested over 200 deep. ERR_TOO_LARGE as above.
  */
@@ -72,9 +73,12 @@ bool otlp_json_encode(enum otlp_signal signal, struct slice body, struct strbuf 
 
 /* One Span message (with its envelopes NULL-able) as a JSON object: for pages and tools. */
 bool otlp_json_encode_span(struct slice raw, struct strbuf *out, struct error *err) MUST_CHECK;
-/* The Resource of a resource envelope, the InstrumentationScope of a scope envelope ({} if none). */
-bool otlp_json_encode_resource(struct slice envelope, struct strbuf *out, struct error *err) MUST_CHECK;
-bool otlp_json_encode_scope(struct slice envelope, struct strbuf *out, struct error *err) MUST_CHECK;
+/* The Resource of a resource envelope, the InstrumentationScope of a scope envelope ({} if none).
+ * */
+bool otlp_json_encode_resource(struct slice envelope, struct strbuf *out,
+                               struct error *err) MUST_CHECK;
+bool otlp_json_encode_scope(struct slice envelope, struct strbuf *out,
+                            struct error *err) MUST_CHECK;
 
 /*
  * Builds an ExportTraceServiceRequest from spans in any order, appended to a strbuf. Spans that

@@ -33,7 +33,8 @@ enum pb_step { PB_FIELD, PB_END, PB_ERROR };
 struct pb_reader pb_over(struct slice message);
 
 /* The next field. PB_END: the message ended where a field would start. */
-enum pb_step pb_next(struct pb_reader *reader, struct pb_field *field, struct error *err) MUST_CHECK;
+enum pb_step pb_next(struct pb_reader *reader, struct pb_field *field,
+                     struct error *err) MUST_CHECK;
 
 /* Writing. Numbers below 16 take a one-byte tag. */
 void pb_put_tag(struct strbuf *out, uint32_t number, enum pb_wire wire);

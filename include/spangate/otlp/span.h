@@ -50,11 +50,11 @@ struct span {
     uint64_t start_ns;        /* since 1970 */
     uint64_t end_ns;          /* never below start_ns here; raw keeps what was sent */
     struct slice name;
-    struct slice raw;   /* the encoded Span message, without its tag and length */
-    uint32_t scope;     /* index into span_batch.scopes */
-    uint8_t kind;       /* enum span_kind, 255 for a number beyond */
-    uint8_t status;     /* enum span_status */
-    uint8_t flags;      /* enum span_flags */
+    struct slice raw; /* the encoded Span message, without its tag and length */
+    uint32_t scope;   /* index into span_batch.scopes */
+    uint8_t kind;     /* enum span_kind, 255 for a number beyond */
+    uint8_t status;   /* enum span_status */
+    uint8_t flags;    /* enum span_flags */
 };
 
 struct batch_resource {
@@ -79,8 +79,8 @@ struct span_batch {
     size_t scope_count;
     struct batch_resource *resources;
     size_t resource_count;
-    uint64_t received_ns;   /* wall time of arrival */
-    size_t rejected_count;  /* spans refused one by one */
+    uint64_t received_ns;    /* wall time of arrival */
+    size_t rejected_count;   /* spans refused one by one */
     char reject_reason[160]; /* the first of them, "" when none */
 };
 

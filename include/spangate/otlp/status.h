@@ -13,8 +13,8 @@ enum otlp_encoding { OTLP_PROTOBUF, OTLP_JSON };
 
 struct status_row {
     enum error_code error;
-    int http;              /* status code */
-    int grpc;              /* grpc-status */
+    int http;               /* status code */
+    int grpc;               /* grpc-status */
     unsigned retry_after_s; /* 0: the client must not retry */
     int body_code;          /* Status.code in an HTTP body: 429 and 415 differ from gRPC there */
 };

@@ -1,14 +1,14 @@
 /*
  * receiver.h - the OTLP front doors: HTTP on httpd/, gRPC on net/.
  *
- * Specification: OTLP 1.11 "OTLP/HTTP" and "OTLP/gRPC"; gRPC over HTTP/2. The rules and the tests that hold
- * them are listed in docs/otlp-support.md.
+ * Specification: OTLP 1.11 "OTLP/HTTP" and "OTLP/gRPC"; gRPC over HTTP/2. The rules and the tests
+ * that hold them are listed in docs/otlp-support.md.
  */
 #ifndef SPANGATE_RECEIVER_RECEIVER_H
 #define SPANGATE_RECEIVER_RECEIVER_H
 
-#include <spangate/otlp/otlp.h>
 #include <spangate/otlp/ingest.h>
+#include <spangate/otlp/otlp.h>
 
 struct cors_settings {
     char **allowed_origins; /* exact, or with one '*' */
@@ -20,11 +20,11 @@ struct cors_settings {
 
 struct otlp_http_receiver_settings {
     char *endpoint;
-    char *url_path[OTLP_SIGNALS];  /* "/v1/traces" … */
+    char *url_path[OTLP_SIGNALS];   /* "/v1/traces" … */
     uint64_t max_request_body_size; /* wire and inflated; default 64 MiB */
-    uint64_t max_json_body_size;   /* default 16 MiB */
+    uint64_t max_json_body_size;    /* default 16 MiB */
     uint64_t idle_timeout_ns;
-    struct cors_settings cors;     /* no origins: CORS is off */
+    struct cors_settings cors; /* no origins: CORS is off */
 };
 
 struct otlp_grpc_receiver_settings {
@@ -37,13 +37,17 @@ struct otlp_grpc_receiver_settings {
 struct receiver; /* base of both */
 
 /* settings and ingest are borrowed for the receiver's life. ERR_IN_USE: the port is taken. */
-bool otlp_http_receiver_open(struct receiver **out, const struct otlp_http_receiver_settings *settings,
-                             uint32_t index, const struct ingest *ingest, struct error *err) MUST_CHECK;
-bool otlp_grpc_receiver_open(struct receiver **out, const struct otlp_grpc_receiver_settings *settings,
-                             uint32_t index, const struct ingest *ingest, struct error *err) MUST_CHECK;
+bool otlp_http_receiver_open(struct receiver **out,
+                             const struct otlp_http_receiver_settings *settings, uint32_t index,
+                             const struct ingest *ingest, struct error *err) MUST_CHECK;
+bool otlp_grpc_receiver_open(struct receiver **out,
+                             const struct otlp_grpc_receiver_settings *settings, uint32_t index,
+                             const struct ingest *ingest, struct error *err) MUST_CHECK;
 
 uint16_t receiver_port(const struct receiver *receiver);
-void receiver_drain(struct receiver *receiver); /* no new work: GOAWAY, Connection: close, refusals */
-void receiver_close(struct receiver *receiver); /* every submitted request must have been replied to */
+void receiver_drain(
+    struct receiver *receiver); /* no new work: GOAWAY, Connection: close, refusals */
+void receiver_close(
+    struct receiver *receiver); /* every submitted request must have been replied to */
 
 #endif

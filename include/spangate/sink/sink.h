@@ -29,8 +29,8 @@ enum sink_verdict {
     SINK_RETRY,     /* may work later: the runner offers the same batch again */
     SINK_TOO_LARGE, /* smaller batches may work: the runner splits */
     /*
-     * Can never work: the runner splits down to single traces, counts, logs and drops those. err.code
-     * ERR_UNAUTHENTICATED (401, 403), ERR_NOT_FOUND (404) or ERR_UNSUPPORTED (405, 415,
+     * Can never work: the runner splits down to single traces, counts, logs and drops those.
+     * err.code ERR_UNAUTHENTICATED (401, 403), ERR_NOT_FOUND (404) or ERR_UNSUPPORTED (405, 415,
      * UNIMPLEMENTED) says that it is not about the content: then it is dropped without splitting.
      */
     SINK_REJECTED,
@@ -85,7 +85,8 @@ struct sink_source {
      * items_min. Sets *next to the position after the batch. 0 items with *next > *from: nothing
      * there was for this destination. 0 items with *next == *from: no data. batch->body is
      * protobuf, valid until the next call. *skipped: items lost to retention before *from could be
-     * read. On failure (ERR_CORRUPT) *next > *from says where to go on, and *skipped what that costs.
+     * read. On failure (ERR_CORRUPT) *next > *from says where to go on, and *skipped what that
+     * costs.
      */
     bool (*next)(void *ctx, const struct sink_cursor *from, size_t items_min, size_t items_max,
                  size_t bytes_max, uint64_t wait_ns, uint64_t linger_ns, struct sink_batch *batch,
@@ -94,7 +95,7 @@ struct sink_source {
     void (*release)(void *ctx, const struct sink_cursor *cursor);
     /* Bytes of log from the cursor on. */
     uint64_t (*lag_bytes)(void *ctx, const struct sink_cursor *cursor);
-    void (*wake)(void *ctx); /* any thread: end a wait; may be repeated */
+    void (*wake)(void *ctx);  /* any thread: end a wait; may be repeated */
     void (*close)(void *ctx); /* by whoever stops the runner, after its thread has ended */
 };
 

@@ -23,13 +23,13 @@ export function flatten(resourceSpans, serviceOf, big) {
 
 const byStart = (a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0);
 
-// Spans in the order of the tree, children by start; sets parent, children, depth and orphan. A span whose
+// Spans in the order of the tree, children by start; sets parent, children, depth, orphan and circle. A span whose
 // parent is not here hangs from the top. So does one of each circle of parents, which no walk from the top
 // would reach.
 export function arrange(spans) {
   const byId = new Map();
   for (const span of spans) {
-    Object.assign(span, { parent: undefined, children: [], depth: 0, orphan: false });
+    Object.assign(span, { parent: undefined, children: [], depth: 0, orphan: false, circle: false });
     if (!byId.has(span.raw.spanId)) byId.set(span.raw.spanId, span);
   }
   const tops = [];
@@ -40,6 +40,7 @@ export function arrange(spans) {
       parent.children.push(span);
     } else {
       span.orphan = Boolean(span.raw.parentSpanId);
+      span.circle = parent === span;
       tops.push(span);
     }
   }
@@ -63,6 +64,7 @@ export function arrange(spans) {
     span.parent.children.splice(span.parent.children.indexOf(span), 1);
     span.parent = undefined;
     span.orphan = true;
+    span.circle = true;
     walk(span);
   }
   return rows;

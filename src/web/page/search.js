@@ -91,7 +91,7 @@ function row(t, longest) {
   const start = big(t.startTimeUnixNano);
   const title = t.rootName
     ? [el("span", { class: "service" }, t.rootService), " ", el("span", { class: "span-name" }, t.rootName)]
-    : el("span", { class: "soft" }, t.state === "open" ? "its root span has not come yet" : "without a root span");
+    : `${t.traceId.slice(0, 8)}…, ${t.state === "open" ? "its root span has not come yet" : "without a root span"}`;
   return el("tr", { "data-trace": t.traceId },
     el("td", { class: "when" }, el("time", { datetime: new Date(Number(start / 1000000n)).toJSON(), title: time(start) }, shortTime(start))),
     el("td", { class: "name" }, el("a", { href: `/trace/${t.traceId}` }, title),

@@ -2,11 +2,15 @@
 import * as api from "./api.js";
 import { copyButton, el, note, replace } from "./dom.js";
 
-const CURL = `now=$(date +%s)000000000
-curl -i {url}/v1/traces -H 'Content-Type: application/json' -d '{"resourceSpans":[{
- "resource":{"attributes":[{"key":"service.name","value":{"stringValue":"my-service"}}]},
- "scopeSpans":[{"spans":[{"traceId":"'$(openssl rand -hex 16)'","spanId":"'$(openssl rand -hex 8)'",
-  "name":"hello","kind":2,"startTimeUnixNano":"'$now'","endTimeUnixNano":"'$now'"}]}]}]}'`;
+const CURL = `id=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \\n'); now=$(date +%s)
+curl -i {url}/v1/traces \\
+  -H 'Content-Type: application/json' -d '{"resourceSpans":[{
+  "resource":{"attributes":[{"key":"service.name",
+    "value":{"stringValue":"my-service"}}]},
+  "scopeSpans":[{"spans":[{"traceId":"'$id'",
+    "spanId":"'$(echo $id | cut -c1-16)'","name":"hello","kind":2,
+    "startTimeUnixNano":"'$now'000000000",
+    "endTimeUnixNano":"'$now'005000000"}]}]}]}'`;
 
 function environment(url, protocol) {
   return `export OTEL_EXPORTER_OTLP_ENDPOINT=${url}
@@ -64,7 +68,7 @@ function counters(status) {
   return el("dl", { class: "counters", "aria-label": "Received so far" },
     one("Requests", status.requests), one("Spans accepted", spans.accepted),
     one("Spans refused", spans.refused, spans.refused > 0 ? "bad" : undefined),
-    one("Sent twice", spans.duplicate), one("Spans stored", spans.stored));
+    one("Repeats dropped", spans.duplicate), one("Spans stored", spans.stored));
 }
 
 function exporters(list) {

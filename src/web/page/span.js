@@ -13,6 +13,11 @@ function valueNode(text) {
   return node;
 }
 
+// A key that may be broken over lines after its dots.
+function keyNode(key) {
+  return el("dt", {}, key.split(/(?<=[._/-])/).flatMap((part, i) => (i > 0 ? [el("wbr"), part] : part)));
+}
+
 // find(key, text): the address of a search for it; undefined: none.
 function pairs(list, find) {
   return el("dl", {}, (list || []).map((kv) => {
@@ -22,7 +27,7 @@ function pairs(list, find) {
     if (searchable) {
       value.append(el("a", { class: "find", href: find(kv.key, text), "aria-label": `Find traces with this ${kv.key}`, title: "Find traces with this" }, "find"));
     }
-    return [el("dt", {}, kv.key), value];
+    return [keyNode(kv.key), value];
   }));
 }
 
@@ -49,7 +54,8 @@ function linkNode(link) {
 
 function remarks(span) {
   const list = [];
-  if (span.orphan) list.push("Its parent is not in this trace.");
+  if (span.circle) list.push("It is among its own ancestors.");
+  else if (span.orphan) list.push("Its parent is not in this trace.");
   if (span.parent && span.start > 0n && span.start < span.parent.start) list.push("It starts before its parent: the clocks of the two may differ.");
   if (big(span.raw.startTimeUnixNano) === 0n || big(span.raw.endTimeUnixNano) === 0n) list.push("It came without a start or an end.");
   for (const [name, what] of [["droppedAttributesCount", "attributes"], ["droppedEventsCount", "events"], ["droppedLinksCount", "links"]]) {

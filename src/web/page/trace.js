@@ -18,7 +18,7 @@ const REASONS = {
   admin: "somebody asked for it",
 };
 
-export const reasonText = (reason) => (reason ? `Finished because ${REASONS[reason] || reason}` : undefined);
+export const reasonText = (reason) => (reason ? `because ${REASONS[reason] || reason}` : undefined);
 
 // The 32 digits of a trace id as people paste it: hex in either case, with or without dashes, or base64.
 // undefined: it is none.
@@ -40,7 +40,8 @@ function facts(spans, trace) {
 }
 
 function stateNotes(trace, spans) {
-  const orphans = spans.filter((s) => s.orphan).length;
+  const orphans = spans.filter((s) => s.orphan && !s.circle).length;
+  const circles = spans.filter((s) => s.circle).length;
   const open = trace.state === "open";
   const notes = [];
   if (open) {
@@ -48,10 +49,11 @@ function stateNotes(trace, spans) {
     notes.push(note("warn", el("span", { class: "chip open" }, "open"), ` More spans may come; this page shows them as they do.${late}`));
   } else {
     const late = trace.revision > 1 ? ` This is revision ${trace.revision}: late spans came after an earlier finish.` : "";
-    notes.push(note("", el("span", { class: "chip" }, "finished"), ` ${reasonText(trace.reason) || "Finished"}.${late}`));
+    notes.push(note("", el("span", { class: "chip" }, "finished"), ` ${reasonText(trace.reason) || "for good"}.${late}`));
   }
+  if (circles > 0) notes.push(note("warn", "Some spans are each other's parents: the tree begins at the earliest of each circle."));
   if (orphans > 0) notes.push(note("warn", `${count(orphans, "span")} ${orphans === 1 ? "has a parent that is" : "have parents that are"} not in this trace; shown at the top level.`));
-  else if (!spans.some((s) => !s.raw.parentSpanId)) notes.push(note("warn", "There is no root span."));
+  if (orphans + circles === 0 && !spans.some((s) => !s.raw.parentSpanId)) notes.push(note("warn", "There is no root span."));
   return notes;
 }
 

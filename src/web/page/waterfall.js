@@ -10,6 +10,7 @@ const INDENT = 14; // pixels a level
 const INDENT_MAX = 168; // of the deepest level: the name stays readable
 const EVENTS_MAX = 50; // marks in a row
 const COLORS = 10;
+const UNCOVERED = 0.54; // of the window's height above the span when it lies over the page, as in style.css
 
 // --- looking for text ---
 
@@ -29,7 +30,8 @@ function describe(span, folded) {
   const parts = [`${span.service}: ${span.name}`, duration(span.end - span.start), `level ${span.depth + 1}`];
   if (span.error) parts.push("error");
   if (span.children.length > 0) parts.push(`${count(span.children.length, "child span")}${folded ? ", folded" : ""}`);
-  if (span.orphan) parts.push("its parent is not in this trace");
+  if (span.circle) parts.push("its parents form a circle");
+  else if (span.orphan) parts.push("its parent is not in this trace");
   return parts.join(", ");
 }
 
@@ -174,7 +176,13 @@ export function waterfall(all, on) {
     reveal(index);
     draw();
     on.select(selected);
-    if (innerWidth < 1200) requestAnimationFrame(() => { reveal(at()); draw(); });
+    // On narrow windows the span covers the lower half.
+    requestAnimationFrame(() => {
+      const row = drawn.get(at());
+      if (row && row.getBoundingClientRect().bottom > innerHeight * UNCOVERED) scroller.scrollIntoView({ block: "start" });
+      reveal(at());
+      draw();
+    });
   }
 
   // Choose a span wherever it is folded away.

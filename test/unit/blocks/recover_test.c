@@ -257,8 +257,8 @@ static void a_newer_format_is_not_opened(void **state)
     put_u16(bytes + 8, 2);
     put_u32(bytes + 252, crc32c(0, bytes, 252));
     fs_mem_write(f.mem, first_file, bytes, len);
-    assert_false(trace_log_open(&f.log, &f.config, f.fs, &f.clock.clock, &f.budget, &f.found,
-                                &err));
+    assert_false(
+        trace_log_open(&f.log, &f.config, f.fs, &f.clock.clock, &f.budget, &f.found, &err));
     assert_int_equal(err.code, ERR_UNSUPPORTED);
     f.log = NULL;
     free(bytes);
@@ -344,8 +344,8 @@ static void every_fault_while_opening_is_survived(void **state)
         fixture_write_many(&f, 3);
         kill_log(&f);
         fs_fault_plan(&f.fault, FS_OP_ANY, nth, 1, FS_FAULT_FAIL, EIO);
-        bool opened = trace_log_open(&f.log, &f.config, f.fs, &f.clock.clock, &f.budget, &f.found,
-                                     &err);
+        bool opened =
+            trace_log_open(&f.log, &f.config, f.fs, &f.clock.clock, &f.budget, &f.found, &err);
         uint64_t fired = f.fault.fired;
         fs_fault_clear(&f.fault);
         if (!opened) {
@@ -440,8 +440,7 @@ static void a_power_cut_loses_no_written_block(void **state)
             assert_true(count == 0 || end > stored[count - 1]);
             size_t writes = random_next(&random) % 6;
             enum fs_op op = random_next(&random) % 2 == 0 ? FS_OP_FDATASYNC : FS_OP_ANY;
-            fs_fault_plan(&f.fault, op, 1 + random_next(&random) % 12,
-                          1 + random_next(&random) % 4,
+            fs_fault_plan(&f.fault, op, 1 + random_next(&random) % 12, 1 + random_next(&random) % 4,
                           random_next(&random) % 2 == 0 ? FS_FAULT_FAIL : FS_FAULT_TORN, EIO);
             for (size_t i = 0; i < writes; i++) {
                 uint64_t seq = trace_log_end(f.log);

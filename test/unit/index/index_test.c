@@ -75,8 +75,8 @@ static void init(struct fixture *f)
     (void)snprintf(f->dir, sizeof(f->dir), "/tmp/spangate-index-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     budget_init(&f->budget, 1 << 30, NULL);
-    f->config = (struct trace_log_config){
-        .dir = f->dir, .persist = true, .cache_bytes_max = 4 << 20};
+    f->config =
+        (struct trace_log_config){.dir = f->dir, .persist = true, .cache_bytes_max = 4 << 20};
     open_all(f);
 }
 
@@ -126,8 +126,7 @@ static uint64_t put(struct fixture *f, bool index_it)
     struct block *mine = block_ref(block);
 
     trace_log_submit(f->log, block);
-    if (!trace_log_write(f->log, block, &err) ||
-        (index_it && !index_add(f->index, mine, &err))) {
+    if (!trace_log_write(f->log, block, &err) || (index_it && !index_add(f->index, mine, &err))) {
         fail_msg("%s", err.message);
     }
     block_unref(mine);
@@ -212,6 +211,7 @@ static void three_thousand_blocks_are_merged_and_all_is_found(void **state)
     /* The next partition makes the one before a single run with a filter. */
     f.wall_ns += HOUR_NS;
     put_many(&f, 2);
+    index_join_finisher(f.index);
     assert_int_equal(f.index->set.count, 2);
     assert_true(filter_bytes(&f.index->set.partitions[0].filter) > 0);
     for (uint64_t seq = 1; seq <= BLOCKS + 2; seq += 13) {
@@ -437,6 +437,7 @@ static void damage_while_running_is_answered_by_blocks_and_then_mended(void **st
     put_many(&f, 50);
     f.wall_ns += HOUR_NS;
     put_many(&f, 1);
+    index_join_finisher(f.index);
     path_of(&f, first_partition(), path);
     uint8_t garbage[8192];
     memset(garbage, 0x5a, sizeof(garbage));
@@ -596,8 +597,8 @@ static void check_blocks(struct fixture *f, size_t count)
     assert_int_equal(blocks(f, "service-1", 0, UINT64_MAX, 4096).count, count);
     assert_int_equal(blocks(f, "service-9", 0, UINT64_MAX, 4096).count, 0);
     assert_int_equal(blocks(f, "", 0, UINT64_MAX, 5).count, 5);
-    struct seqs s = blocks(f, "service-1", SAMPLE_START_NS + 3 * step, SAMPLE_START_NS + 5 * step,
-                           4096);
+    struct seqs s =
+        blocks(f, "service-1", SAMPLE_START_NS + 3 * step, SAMPLE_START_NS + 5 * step, 4096);
     assert_int_equal(s.count, 3);
     assert_int_equal(s.seqs[0], 5);
     assert_int_equal(s.seqs[2], 3);
@@ -644,8 +645,8 @@ static void a_dropped_partition_is_forgotten(void **state)
     put_many(&f, 5);
     assert_found(&f, 2);
     /* Somebody reads from it just now. */
-    struct index_reader *reader = partition_set_take(&f.index->set, first_partition(),
-                                                     f.index->set.partitions[0].generation);
+    struct index_reader *reader =
+        partition_set_take(&f.index->set, first_partition(), f.index->set.partitions[0].generation);
     assert_non_null(reader);
     trace_log_partition_dir(f.log, first_partition(), dir);
     index_drop(f.index, first_partition());

@@ -38,8 +38,7 @@ static void add(struct fixture *f, struct run_entry *entries, size_t count)
 
     count = run_entries_sort(entries, count);
     if (!db_run(&f->db, DB_BEGIN_WRITE, &err) ||
-        !runs_add(&f->db, &f->next_id, entries, count, &err) ||
-        !db_run(&f->db, DB_COMMIT, &err)) {
+        !runs_add(&f->db, &f->next_id, entries, count, &err) || !db_run(&f->db, DB_COMMIT, &err)) {
         fail_msg("%s", err.message);
     }
 }
@@ -145,8 +144,9 @@ static void unfair_hashes_are_found_too(void **state)
     open_fixture(&f);
     for (int r = 0; r < RUNS; r++) {
         for (int i = 0; i < ENTRIES; i++) {
-            uint64_t hash = i < 400 ? 5 : i < 800 ? (uint64_t)(r * ENTRIES + i)
-                                                  : UINT64_MAX - (uint64_t)(i % 7);
+            uint64_t hash = i < 400   ? 5
+                            : i < 800 ? (uint64_t)(r * ENTRIES + i)
+                                      : UINT64_MAX - (uint64_t)(i % 7);
             entries[i] = (struct run_entry){hash, r * 1000 + i};
         }
         add(&f, entries, ENTRIES);
@@ -156,7 +156,8 @@ static void unfair_hashes_are_found_too(void **state)
         assert_int_equal(find(&f, (uint64_t)(r * ENTRIES + 400)).count, 1);
         assert_int_equal(find(&f, (uint64_t)(r * ENTRIES + 799)).count, 1);
     }
-    assert_int_equal(find(&f, UINT64_MAX - 3).count, RUNS * 29); /* 800 … 999 hold 28 or 29 of each */
+    assert_int_equal(find(&f, UINT64_MAX - 3).count,
+                     RUNS * 29); /* 800 … 999 hold 28 or 29 of each */
     assert_int_equal(find(&f, 4).count, 0);
     assert_int_equal(find(&f, UINT64_MAX / 2).count, 0);
     free(entries);
