@@ -179,9 +179,10 @@ static bool start_sink(struct server *server, const struct exporter_settings *ex
 
     char *name = mem_printf("%s%s", exporter->id, suffixes[signal]);
     char *path = cursor_path(s, name);
-    struct sink_cursor at;
-    struct error none;
-    bool known = path != NULL && sink_cursor_read(&fs_posix, path, &at, &none);
+    struct sink_cursor at = {0}; /* a damaged cursor begins at the oldest, as the runner does */
+    struct error none = {0};
+    bool known = path != NULL && (sink_cursor_read(&fs_posix, path, &at, &none) ||
+                                  none.code == ERR_CORRUPT);
     struct sink_runner_config config = {
         .name = name,
         .driver = exporter->driver,

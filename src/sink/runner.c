@@ -594,8 +594,10 @@ static void run(void *arg)
 
 /* --- start and stop --- */
 
-/* Where to begin. A damaged cursor is as good as none; one that cannot be read may be good
- * tomorrow. */
+/*
+ * Where to begin. After a damaged cursor at the oldest there is: delivering twice is a nuisance,
+ * never delivering is a loss. One that cannot be read may be good tomorrow.
+ */
 static bool find_start(struct sink_runner *runner, const struct sink_cursor *start,
                        struct error *err)
 {
@@ -609,9 +611,9 @@ static bool find_start(struct sink_runner *runner, const struct sink_cursor *sta
         return true;
     }
     if (why.code == ERR_CORRUPT) {
-        log_error("sink", "the cursor is damaged, beginning as a new destination",
-                  "exporter=%s seq=%" PRIu64 " error=\"%s\"", runner->name, start->seq,
-                  why.message);
+        log_error("sink", "the cursor is damaged, delivering everything that is kept once more",
+                  "exporter=%s error=\"%s\"", runner->name, why.message);
+        runner->own.cursor = (struct sink_cursor){0};
         return true;
     }
     if (why.code == ERR_NOT_FOUND) {

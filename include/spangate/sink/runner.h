@@ -39,8 +39,8 @@ struct sink_runner;
 /*
  * Opens the driver and starts the thread. config and the strings in it are copied, settings
  * borrowed; the source is taken (closed) in every case. A new destination's cursor is written
- * before this returns, so that it begins at `start` also in its next life. A damaged cursor counts
- * as none.
+ * before this returns, so that it begins at `start` also in its next life. After a damaged cursor
+ * it begins at the oldest there is: twice is a nuisance, never is a loss.
  */
 bool sink_runner_start(struct sink_runner **out, const struct sink_runner_config *config,
                        const struct fs *fs, const struct clock *clock,
