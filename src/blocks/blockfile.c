@@ -13,6 +13,7 @@
 #include <spangate/base/hash.h>
 #include <spangate/base/log.h>
 #include <spangate/base/mem.h>
+#include <spangate/base/random.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -165,17 +166,23 @@ struct walk {
     int fd;
     const char *path;
     uint64_t size;
+    uint64_t salt; /* of the first block found; the others have it too */
+    bool has_salt;
     uint8_t *window; /* SCAN_BYTES, made when needed */
 };
 
 enum found { FOUND_BLOCK, FOUND_DIRECTORY, FOUND_NOTHING, FOUND_FAILURE };
 
-static enum found parse_at(const uint8_t *bytes, struct block_header *header, struct error *err)
+static enum found parse_at(const struct walk *w, const uint8_t *bytes, struct block_header *header,
+                           struct error *err)
 {
     if (memcmp(bytes, DIRECTORY_MAGIC, BLOCK_MAGIC_BYTES) == 0) {
         return FOUND_DIRECTORY;
     }
     if (block_header_parse(bytes, header, err)) {
+        if (w->has_salt && header->salt != w->salt) {
+            return FOUND_NOTHING; /* made up by a sender: it lies within a span */
+        }
         return FOUND_BLOCK;
     }
     return err->code == ERR_UNSUPPORTED ? FOUND_FAILURE : FOUND_NOTHING;
@@ -191,10 +198,10 @@ static enum found read_header(const struct walk *w, uint64_t offset, struct bloc
     if (!fs_read_at(w->fs, w->fd, w->path, bytes, len, offset, err)) {
         return err->code == ERR_CORRUPT ? FOUND_NOTHING : FOUND_FAILURE;
     }
-    return parse_at(bytes, header, err);
+    return parse_at(w, bytes, header, err);
 }
 
-/* The next place at or behind `offset` where a block or the directory begins; the size if none. */
+/* The next place at or behind `offset` where a block begins; the size if none. */
 static bool find_next(struct walk *w, uint64_t offset, uint64_t *next, struct error *err)
 {
     struct block_header header;
@@ -209,8 +216,7 @@ static bool find_next(struct walk *w, uint64_t offset, uint64_t *next, struct er
             return false;
         }
         for (size_t at = 0; at + BLOCK_MAGIC_BYTES <= len; at += BLOCK_ALIGN) {
-            if (memcmp(w->window + at, BLOCK_MAGIC, BLOCK_MAGIC_BYTES) != 0 &&
-                memcmp(w->window + at, DIRECTORY_MAGIC, BLOCK_MAGIC_BYTES) != 0) {
+            if (memcmp(w->window + at, BLOCK_MAGIC, BLOCK_MAGIC_BYTES) != 0) {
                 continue;
             }
             enum found found = read_header(w, offset + at, &header, err);
@@ -278,6 +284,10 @@ static bool walk_blocks(struct walk *w, uint32_t number, struct entry_list *out,
         }
         if (found == FOUND_DIRECTORY) {
             break;
+        }
+        if (found == FOUND_BLOCK && !w->has_salt) {
+            w->has_salt = true;
+            w->salt = header.salt;
         }
         if (found == FOUND_BLOCK && header.seq > report->seq_max) {
             report->seq_max = header.seq;
@@ -444,6 +454,24 @@ bool blockfile_load(const struct fs *fs, const char *path, const struct block_en
     return ok || error_wrap(err, "block %" PRIu64 " in %s", entry->seq, path);
 }
 
+/* The file's salt, from the first header; if that is damaged, as it stands in the block's own. */
+static uint64_t salt_of(const struct fs *fs, int fd, const char *path,
+                        const struct block_entry *entry)
+{
+    uint8_t bytes[BLOCK_HEADER_BYTES];
+    struct block_header header;
+    struct error ignored;
+
+    if (fs_read_at(fs, fd, path, bytes, sizeof(bytes), 0, &ignored) &&
+        block_header_parse(bytes, &header, &ignored)) {
+        return header.salt;
+    }
+    if (fs_read_at(fs, fd, path, bytes, sizeof(bytes), entry->offset, &ignored)) {
+        return block_header_salt(bytes);
+    }
+    return 0;
+}
+
 bool blockfile_mark_dead(const struct fs *fs, const char *path, const struct block_entry *entry,
                          struct error *err)
 {
@@ -451,10 +479,10 @@ bool blockfile_mark_dead(const struct fs *fs, const char *path, const struct blo
     struct iovec iov = {.iov_base = header, .iov_len = sizeof(header)};
     int fd = -1;
 
-    block_encode_dead(entry->seq, entry->stored_bytes, header);
     if (!fs_open(fs, path, O_RDWR, &fd, err)) {
         return false;
     }
+    block_encode_dead(entry->seq, entry->stored_bytes, salt_of(fs, fd, path, entry), header);
     bool ok = fs_write_at(fs, fd, path, &iov, 1, entry->offset, err) && fs_sync(fs, fd, path, err);
     fs_close(fs, fd);
     return ok;
@@ -479,6 +507,7 @@ bool blockfile_create(struct blockfile_writer *w, const char *dir, uint32_t numb
     }
     w->fd = fd;
     w->number = number;
+    random_bytes(&w->salt, sizeof(w->salt));
     w->offset = 0;
     w->linked = false;
     w->entries.count = 0;

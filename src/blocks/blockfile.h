@@ -75,6 +75,7 @@ struct blockfile_writer {
     const struct fs *fs;
     int fd; /* -1: none open */
     uint32_t number;
+    uint64_t salt;   /* for block_encode() */
     uint64_t offset; /* end of the last block that was synced, aligned */
     bool linked;     /* the folder was synced since the file was made */
     struct entry_list entries;

@@ -123,29 +123,30 @@ static void *grown(void *array, size_t *cap, size_t need, size_t item_size, size
     return mem_realloc(array, next * item_size);
 }
 
-static uint32_t string_index(struct block_builder *b, struct slice text)
+static uint32_t string_index(struct block_builder *builder, struct slice text)
 {
     uint64_t hash = hash_bytes(text.data, text.len);
-    const struct dict *dict = &b->string_dict;
+    const struct dict *dict = &builder->string_dict;
 
     if (dict->cap > 0) {
         for (size_t at = hash & (dict->cap - 1); dict->slots[at].item != 0;
              at = (at + 1) & (dict->cap - 1)) {
             if (dict->slots[at].hash == hash &&
-                slice_equal(b->strings[dict->slots[at].item - 1], text)) {
+                slice_equal(builder->strings[dict->slots[at].item - 1], text)) {
                 return dict->slots[at].item - 1;
             }
         }
     }
-    b->strings = grown(b->strings, &b->string_cap, b->string_count + 1, sizeof(*b->strings), 64);
-    b->strings[b->string_count] = arena_copy(&b->bytes, text);
-    dict_put(&b->string_dict, hash, b->string_count);
-    return (uint32_t)b->string_count++;
+    builder->strings = grown(builder->strings, &builder->string_cap, builder->string_count + 1,
+                             sizeof(*builder->strings), 64);
+    builder->strings[builder->string_count] = arena_copy(&builder->bytes, text);
+    dict_put(&builder->string_dict, hash, builder->string_count);
+    return (uint32_t)builder->string_count++;
 }
 
-static uint32_t resource_index(struct block_builder *b, const struct finished_span *span)
+static uint32_t resource_index(struct block_builder *builder, const struct finished_span *span)
 {
-    const struct dict *dict = &b->resource_dict;
+    const struct dict *dict = &builder->resource_dict;
     uint64_t hash = span->resource_hash;
     unsigned compared = 0;
 
@@ -157,27 +158,28 @@ static uint32_t resource_index(struct block_builder *b, const struct finished_sp
                 continue;
             }
             compared++;
-            if (slice_equal(b->resources[dict->slots[at].item - 1].envelope, span->resource)) {
+            if (slice_equal(builder->resources[dict->slots[at].item - 1].envelope,
+                            span->resource)) {
                 return dict->slots[at].item - 1;
             }
         }
     }
-    b->resources =
-        grown(b->resources, &b->resource_cap, b->resource_count + 1, sizeof(*b->resources), 16);
-    b->resources[b->resource_count] = (struct block_resource){
-        .service = string_index(b, span->service),
-        .envelope = arena_copy(&b->bytes, span->resource),
+    builder->resources = grown(builder->resources, &builder->resource_cap,
+                               builder->resource_count + 1, sizeof(*builder->resources), 16);
+    builder->resources[builder->resource_count] = (struct block_resource){
+        .service = string_index(builder, span->service),
+        .envelope = arena_copy(&builder->bytes, span->resource),
     };
     if (compared < DICT_COMPARE_MAX) {
-        dict_put(&b->resource_dict, hash, b->resource_count);
+        dict_put(&builder->resource_dict, hash, builder->resource_count);
     }
-    return (uint32_t)b->resource_count++;
+    return (uint32_t)builder->resource_count++;
 }
 
-static uint32_t scope_index(struct block_builder *b, const struct finished_span *span)
+static uint32_t scope_index(struct block_builder *builder, const struct finished_span *span)
 {
-    uint32_t resource = resource_index(b, span);
-    const struct dict *dict = &b->scope_dict;
+    uint32_t resource = resource_index(builder, span);
+    const struct dict *dict = &builder->scope_dict;
     uint64_t hash = hash_mix(span->scope_hash, resource);
     unsigned compared = 0;
 
@@ -189,25 +191,26 @@ static uint32_t scope_index(struct block_builder *b, const struct finished_span 
                 continue;
             }
             compared++;
-            const struct block_scope *scope = &b->scopes[dict->slots[at].item - 1];
+            const struct block_scope *scope = &builder->scopes[dict->slots[at].item - 1];
             if (scope->resource == resource && slice_equal(scope->envelope, span->scope)) {
                 return dict->slots[at].item - 1;
             }
         }
     }
-    b->scopes = grown(b->scopes, &b->scope_cap, b->scope_count + 1, sizeof(*b->scopes), 16);
-    b->scopes[b->scope_count] = (struct block_scope){
+    builder->scopes = grown(builder->scopes, &builder->scope_cap, builder->scope_count + 1,
+                            sizeof(*builder->scopes), 16);
+    builder->scopes[builder->scope_count] = (struct block_scope){
         .resource = resource,
-        .envelope = arena_copy(&b->bytes, span->scope),
+        .envelope = arena_copy(&builder->bytes, span->scope),
     };
     if (compared < DICT_COMPARE_MAX) {
-        dict_put(&b->scope_dict, hash, b->scope_count);
+        dict_put(&builder->scope_dict, hash, builder->scope_count);
     }
-    return (uint32_t)b->scope_count++;
+    return (uint32_t)builder->scope_count++;
 }
 
 /* The same by the addresses of the envelopes: they are equal for equal ones within one trace. */
-static uint32_t recent_index(struct block_builder *b, struct recent_scope *recent,
+static uint32_t recent_index(struct block_builder *builder, struct recent_scope *recent,
                              const struct finished_span *span)
 {
     uintptr_t key = (uintptr_t)span->resource.data + (uintptr_t)span->scope.data;
@@ -221,7 +224,7 @@ static uint32_t recent_index(struct block_builder *b, struct recent_scope *recen
     *slot = (struct recent_scope){
         .resource = span->resource,
         .envelope = span->scope,
-        .scope = scope_index(b, span),
+        .scope = scope_index(builder, span),
         .used = true,
     };
     return slot->scope;
@@ -229,78 +232,85 @@ static uint32_t recent_index(struct block_builder *b, struct recent_scope *recen
 
 struct block_builder *block_builder_new(struct budget *budget)
 {
-    struct block_builder *b = mem_zalloc(1, sizeof(*b));
+    struct block_builder *builder = mem_zalloc(1, sizeof(*builder));
 
-    b->budget = budget;
-    arena_init(&b->bytes);
-    return b;
+    builder->budget = budget;
+    arena_init(&builder->bytes);
+    return builder;
 }
 
-void block_builder_free(struct block_builder *b)
+void block_builder_free(struct block_builder *builder)
 {
-    if (b == NULL) {
+    if (builder == NULL) {
         return;
     }
-    free(b->traces);
-    free(b->spans);
-    free(b->strings);
-    free(b->scopes);
-    free(b->resources);
-    free(b->raw);
-    free(b->lsns);
-    free(b->string_dict.slots);
-    free(b->scope_dict.slots);
-    free(b->resource_dict.slots);
-    arena_deinit(&b->bytes);
-    if (b->budget != NULL) {
-        budget_release(b->budget, b->charged);
+    free(builder->traces);
+    free(builder->spans);
+    free(builder->strings);
+    free(builder->scopes);
+    free(builder->resources);
+    free(builder->raw);
+    free(builder->lsns);
+    free(builder->string_dict.slots);
+    free(builder->scope_dict.slots);
+    free(builder->resource_dict.slots);
+    arena_deinit(&builder->bytes);
+    if (builder->budget != NULL) {
+        budget_release(builder->budget, builder->charged);
     }
-    free(b);
+    free(builder);
 }
 
-static size_t table_bytes(const struct block_builder *b)
+static size_t table_bytes(const struct block_builder *builder)
 {
-    return b->trace_cap * sizeof(*b->traces) + b->span_cap * sizeof(*b->spans) +
-           b->string_cap * sizeof(*b->strings) + b->scope_cap * sizeof(*b->scopes) +
-           b->resource_cap * sizeof(*b->resources) + b->raw_cap + b->bytes.reserved;
+    return builder->trace_cap * sizeof(*builder->traces) +
+           builder->span_cap * sizeof(*builder->spans) +
+           builder->string_cap * sizeof(*builder->strings) +
+           builder->scope_cap * sizeof(*builder->scopes) +
+           builder->resource_cap * sizeof(*builder->resources) + builder->raw_cap +
+           builder->bytes.reserved;
 }
 
-static void update_charge(struct block_builder *b)
+static void update_charge(struct block_builder *builder)
 {
-    size_t now =
-        table_bytes(b) + b->lsn_cap * sizeof(*b->lsns) +
-        (b->string_dict.cap + b->scope_dict.cap + b->resource_dict.cap) * sizeof(struct dict_slot);
+    size_t now = table_bytes(builder) + builder->lsn_cap * sizeof(*builder->lsns) +
+                 (builder->string_dict.cap + builder->scope_dict.cap + builder->resource_dict.cap) *
+                     sizeof(struct dict_slot);
 
-    if (b->budget == NULL) {
+    if (builder->budget == NULL) {
         return;
     }
-    if (now > b->charged) {
-        budget_charge(b->budget, now - b->charged);
+    if (now > builder->charged) {
+        budget_charge(builder->budget, now - builder->charged);
     } else {
-        budget_release(b->budget, b->charged - now);
+        budget_release(builder->budget, builder->charged - now);
     }
-    b->charged = now;
+    builder->charged = now;
 }
 
-static void reserve(struct block_builder *b, const struct finished_trace *trace, size_t raw_bytes)
+static void reserve(struct block_builder *builder, const struct finished_trace *trace,
+                    size_t raw_bytes)
 {
-    b->traces = grown(b->traces, &b->trace_cap, b->trace_count + 1, sizeof(*b->traces), 64);
-    b->spans = grown(b->spans, &b->span_cap, b->span_count + trace->span_count, sizeof(*b->spans),
-                     b->span_hint < 64 ? 64 : b->span_hint);
-    b->lsns = grown(b->lsns, &b->lsn_cap, b->lsn_count + trace->span_count, sizeof(*b->lsns),
-                    b->span_hint < 64 ? 64 : b->span_hint);
-    assert(raw_bytes <= UINT32_MAX - b->raw_len);
-    b->raw = grown(b->raw, &b->raw_cap, b->raw_len + raw_bytes, 1,
-                   b->raw_hint < 4096 ? 4096 : b->raw_hint);
+    builder->traces = grown(builder->traces, &builder->trace_cap, builder->trace_count + 1,
+                            sizeof(*builder->traces), 64);
+    builder->spans =
+        grown(builder->spans, &builder->span_cap, builder->span_count + trace->span_count,
+              sizeof(*builder->spans), builder->span_hint < 64 ? 64 : builder->span_hint);
+    builder->lsns =
+        grown(builder->lsns, &builder->lsn_cap, builder->lsn_count + trace->span_count,
+              sizeof(*builder->lsns), builder->span_hint < 64 ? 64 : builder->span_hint);
+    assert(raw_bytes <= UINT32_MAX - builder->raw_len);
+    builder->raw = grown(builder->raw, &builder->raw_cap, builder->raw_len + raw_bytes, 1,
+                         builder->raw_hint < 4096 ? 4096 : builder->raw_hint);
 }
 
-static void append_span(struct block_builder *b, struct block_trace *row,
+static void append_span(struct block_builder *builder, struct block_trace *row,
                         const struct finished_span *from, uint32_t scope)
 {
     const struct span *span = &from->span;
 
     if (row->root == UINT32_MAX && span_is_root(span)) {
-        row->root = (uint32_t)b->span_count;
+        row->root = (uint32_t)builder->span_count;
     }
     row->error_count += span->status == SPAN_STATUS_ERROR;
     if (span->start_ns < row->start_ns) {
@@ -309,30 +319,30 @@ static void append_span(struct block_builder *b, struct block_trace *row,
     if (span->end_ns > row->end_ns) {
         row->end_ns = span->end_ns;
     }
-    if (from->lsn > b->lsn_max) {
-        b->lsn_max = from->lsn;
+    if (from->lsn > builder->lsn_max) {
+        builder->lsn_max = from->lsn;
     }
-    if (span->start_ns > b->start_ns_max) {
-        b->start_ns_max = span->start_ns;
+    if (span->start_ns > builder->start_ns_max) {
+        builder->start_ns_max = span->start_ns;
     }
-    b->spans[b->span_count++] = (struct block_span){
+    builder->spans[builder->span_count++] = (struct block_span){
         .start_ns = span->start_ns,
         .duration_ns = span->end_ns > span->start_ns ? span->end_ns - span->start_ns : 0,
-        .raw_at = (uint32_t)b->raw_len,
+        .raw_at = (uint32_t)builder->raw_len,
         .raw_len = (uint32_t)span->raw.len,
-        .name = string_index(b, span->name),
+        .name = string_index(builder, span->name),
         .scope = scope,
         .kind = span->kind,
         .status = span->status,
         .flags = span->flags,
     };
     if (span->raw.len > 0) {
-        memcpy(b->raw + b->raw_len, span->raw.data, span->raw.len);
-        b->raw_len += span->raw.len;
+        memcpy(builder->raw + builder->raw_len, span->raw.data, span->raw.len);
+        builder->raw_len += span->raw.len;
     }
 }
 
-void block_builder_add(struct block_builder *b, const struct finished_trace *trace,
+void block_builder_add(struct block_builder *builder, const struct finished_trace *trace,
                        const bool *skip)
 {
     struct recent_scope recent[RECENT_SCOPES] = {0};
@@ -341,7 +351,7 @@ void block_builder_add(struct block_builder *b, const struct finished_trace *tra
         .revision = trace->revision,
         .reason = (uint8_t)trace->reason,
         .route = trace->route,
-        .span_first = (uint32_t)b->span_count,
+        .span_first = (uint32_t)builder->span_count,
         .root = UINT32_MAX,
         .start_ns = UINT64_MAX,
     };
@@ -350,81 +360,81 @@ void block_builder_add(struct block_builder *b, const struct finished_trace *tra
     for (size_t i = 0; i < trace->span_count; i++) {
         raw_bytes += skip != NULL && skip[i] ? 0 : trace->spans[i].span.raw.len;
     }
-    reserve(b, trace, raw_bytes);
-    if (b->span_count == 0) {
-        b->start_ns_min = UINT64_MAX;
+    reserve(builder, trace, raw_bytes);
+    if (builder->span_count == 0) {
+        builder->start_ns_min = UINT64_MAX;
     }
     for (size_t i = 0; i < trace->span_count; i++) {
         const struct finished_span *span = &trace->spans[i];
-        b->lsns[b->lsn_count++] = span->lsn;
+        builder->lsns[builder->lsn_count++] = span->lsn;
         if (skip == NULL || !skip[i]) {
-            append_span(b, &row, span, recent_index(b, recent, span));
+            append_span(builder, &row, span, recent_index(builder, recent, span));
         }
     }
-    row.span_count = (uint32_t)b->span_count - row.span_first;
+    row.span_count = (uint32_t)builder->span_count - row.span_first;
     if (row.span_count > 0) {
-        b->traces[b->trace_count++] = row;
-        if (row.start_ns < b->start_ns_min) {
-            b->start_ns_min = row.start_ns;
+        builder->traces[builder->trace_count++] = row;
+        if (row.start_ns < builder->start_ns_min) {
+            builder->start_ns_min = row.start_ns;
         }
     }
-    update_charge(b);
+    update_charge(builder);
 }
 
-size_t block_builder_bytes(const struct block_builder *b)
+size_t block_builder_bytes(const struct block_builder *builder)
 {
-    return b->raw_len;
+    return builder->raw_len;
 }
 
-size_t block_builder_spans(const struct block_builder *b)
+size_t block_builder_spans(const struct block_builder *builder)
 {
-    return b->span_count;
+    return builder->span_count;
 }
 
-size_t block_builder_traces(const struct block_builder *b)
+size_t block_builder_traces(const struct block_builder *builder)
 {
-    return b->trace_count;
+    return builder->trace_count;
 }
 
-size_t block_builder_lsns(const struct block_builder *b)
+size_t block_builder_lsns(const struct block_builder *builder)
 {
-    return b->lsn_count;
+    return builder->lsn_count;
 }
 
-static void set_tables(struct block *block, const struct block_builder *b)
+static void set_tables(struct block *block, const struct block_builder *builder)
 {
-    block->lsn_max = b->lsn_max;
-    block->start_ns_min = b->span_count > 0 ? b->start_ns_min : 0;
-    block->start_ns_max = b->start_ns_max;
-    block->traces = b->traces;
-    block->trace_count = (uint32_t)b->trace_count;
-    block->spans = b->spans;
-    block->span_count = (uint32_t)b->span_count;
-    block->strings = b->strings;
-    block->string_count = (uint32_t)b->string_count;
-    block->scopes = b->scopes;
-    block->scope_count = (uint32_t)b->scope_count;
-    block->resources = b->resources;
-    block->resource_count = (uint32_t)b->resource_count;
-    block->raw = (struct slice){b->raw, b->raw_len};
+    block->lsn_max = builder->lsn_max;
+    block->start_ns_min = builder->span_count > 0 ? builder->start_ns_min : 0;
+    block->start_ns_max = builder->start_ns_max;
+    block->traces = builder->traces;
+    block->trace_count = (uint32_t)builder->trace_count;
+    block->spans = builder->spans;
+    block->span_count = (uint32_t)builder->span_count;
+    block->strings = builder->strings;
+    block->string_count = (uint32_t)builder->string_count;
+    block->scopes = builder->scopes;
+    block->scope_count = (uint32_t)builder->scope_count;
+    block->resources = builder->resources;
+    block->resource_count = (uint32_t)builder->resource_count;
+    block->raw = (struct slice){builder->raw, builder->raw_len};
 }
 
-bool block_builder_view(const struct block_builder *b, const struct trace_id *id,
+bool block_builder_view(const struct block_builder *builder, const struct trace_id *id,
                         struct trace_view *view)
 {
     struct block open = {0};
 
-    set_tables(&open, b);
+    set_tables(&open, builder);
     return block_view(&open, id, view);
 }
 
-const struct block *block_builder_peek(struct block_builder *b)
+const struct block *block_builder_peek(struct block_builder *builder)
 {
-    if (b->span_count == 0) {
+    if (builder->span_count == 0) {
         return NULL;
     }
-    set_tables(&b->peek, b);
-    return &b->peek;
+    set_tables(&builder->peek, builder);
+    return &builder->peek;
 }
 
 static void *fitted(void *array, size_t *cap, size_t count, size_t item_size)
@@ -436,50 +446,55 @@ static void *fitted(void *array, size_t *cap, size_t count, size_t item_size)
     return mem_realloc(array, count * item_size);
 }
 
-static void fit_tables(struct block_builder *b)
+static void fit_tables(struct block_builder *builder)
 {
-    b->traces = fitted(b->traces, &b->trace_cap, b->trace_count, sizeof(*b->traces));
-    b->spans = fitted(b->spans, &b->span_cap, b->span_count, sizeof(*b->spans));
-    b->strings = fitted(b->strings, &b->string_cap, b->string_count, sizeof(*b->strings));
-    b->scopes = fitted(b->scopes, &b->scope_cap, b->scope_count, sizeof(*b->scopes));
-    b->resources = fitted(b->resources, &b->resource_cap, b->resource_count, sizeof(*b->resources));
-    b->raw = fitted(b->raw, &b->raw_cap, b->raw_len, 1);
+    builder->traces = fitted(builder->traces, &builder->trace_cap, builder->trace_count,
+                             sizeof(*builder->traces));
+    builder->spans =
+        fitted(builder->spans, &builder->span_cap, builder->span_count, sizeof(*builder->spans));
+    builder->strings = fitted(builder->strings, &builder->string_cap, builder->string_count,
+                              sizeof(*builder->strings));
+    builder->scopes = fitted(builder->scopes, &builder->scope_cap, builder->scope_count,
+                             sizeof(*builder->scopes));
+    builder->resources = fitted(builder->resources, &builder->resource_cap, builder->resource_count,
+                                sizeof(*builder->resources));
+    builder->raw = fitted(builder->raw, &builder->raw_cap, builder->raw_len, 1);
 }
 
-struct block *block_builder_seal(struct block_builder *b, uint64_t sealed_ns, uint64_t **lsns,
+struct block *block_builder_seal(struct block_builder *builder, uint64_t sealed_ns, uint64_t **lsns,
                                  size_t *lsn_count)
 {
-    struct block *block = block_new(b->budget);
+    struct block *block = block_new(builder->budget);
     struct block_memory *memory = block->memory;
 
-    fit_tables(b);
-    set_tables(block, b);
+    fit_tables(builder);
+    set_tables(block, builder);
     block->sealed_ns = sealed_ns;
-    memory->parts[0] = b->traces;
-    memory->parts[1] = b->spans;
-    memory->parts[2] = b->strings;
-    memory->parts[3] = b->scopes;
-    memory->parts[4] = b->resources;
-    memory->parts[5] = b->raw;
-    memory->bytes = b->bytes;
-    block_charge(block, table_bytes(b));
-    *lsns = b->lsns;
-    *lsn_count = b->lsn_count;
+    memory->parts[0] = builder->traces;
+    memory->parts[1] = builder->spans;
+    memory->parts[2] = builder->strings;
+    memory->parts[3] = builder->scopes;
+    memory->parts[4] = builder->resources;
+    memory->parts[5] = builder->raw;
+    memory->bytes = builder->bytes;
+    block_charge(block, table_bytes(builder));
+    *lsns = builder->lsns;
+    *lsn_count = builder->lsn_count;
 
     struct block_builder next = {
-        .budget = b->budget,
-        .charged = b->charged,
-        .string_dict = b->string_dict,
-        .scope_dict = b->scope_dict,
-        .resource_dict = b->resource_dict,
-        .raw_hint = b->raw_len + b->raw_len / 8,
-        .span_hint = b->span_count + b->span_count / 8,
+        .budget = builder->budget,
+        .charged = builder->charged,
+        .string_dict = builder->string_dict,
+        .scope_dict = builder->scope_dict,
+        .resource_dict = builder->resource_dict,
+        .raw_hint = builder->raw_len + builder->raw_len / 8,
+        .span_hint = builder->span_count + builder->span_count / 8,
     };
     arena_init(&next.bytes);
     dict_clear(&next.string_dict);
     dict_clear(&next.scope_dict);
     dict_clear(&next.resource_dict);
-    *b = next;
-    update_charge(b);
+    *builder = next;
+    update_charge(builder);
     return block;
 }

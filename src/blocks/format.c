@@ -37,6 +37,7 @@ enum {
     AT_SECTION_COUNT = 84,
     AT_SECTION_TABLE = 88,
     SECTION_ENTRY_BYTES = 24,
+    AT_SALT = 208,
     AT_CRC = 252,
 };
 
@@ -132,76 +133,76 @@ static const uint8_t *take_bytes(struct cursor *c, uint64_t len)
 
 /* --- encode --- */
 
-static uint8_t *encode_traces(const struct block *b, uint8_t *at)
+static uint8_t *encode_traces(const struct block *block, uint8_t *at)
 {
-    const struct block_trace *t = b->traces;
-    uint64_t before = b->start_ns_min;
+    const struct block_trace *t = block->traces;
+    uint64_t before = block->start_ns_min;
 
-    for (uint32_t i = 0; i < b->trace_count; i++, at += sizeof(t->trace_id.bytes)) {
+    for (uint32_t i = 0; i < block->trace_count; i++, at += sizeof(t->trace_id.bytes)) {
         memcpy(at, t[i].trace_id.bytes, sizeof(t->trace_id.bytes));
     }
-    for (uint32_t i = 0; i < b->trace_count; i++) {
+    for (uint32_t i = 0; i < block->trace_count; i++) {
         at = put_varint(at, zigzag(t[i].start_ns - before));
         before = t[i].start_ns;
     }
-    for (uint32_t i = 0; i < b->trace_count; i++) {
+    for (uint32_t i = 0; i < block->trace_count; i++) {
         at = put_varint(at, t[i].end_ns - t[i].start_ns);
     }
-    for (uint32_t i = 0; i < b->trace_count; i++) {
+    for (uint32_t i = 0; i < block->trace_count; i++) {
         at = put_varint(at, t[i].revision);
     }
-    for (uint32_t i = 0; i < b->trace_count; i++) {
+    for (uint32_t i = 0; i < block->trace_count; i++) {
         *at++ = t[i].reason;
     }
-    for (uint32_t i = 0; i < b->trace_count; i++) {
+    for (uint32_t i = 0; i < block->trace_count; i++) {
         *at++ = t[i].flags;
     }
-    for (uint32_t i = 0; i < b->trace_count; i++) {
+    for (uint32_t i = 0; i < block->trace_count; i++) {
         at = put_varint(at, t[i].route);
     }
-    for (uint32_t i = 0; i < b->trace_count; i++) {
+    for (uint32_t i = 0; i < block->trace_count; i++) {
         at = put_varint(at, t[i].span_count);
     }
-    for (uint32_t i = 0; i < b->trace_count; i++) {
+    for (uint32_t i = 0; i < block->trace_count; i++) {
         at = put_varint(at, t[i].root == UINT32_MAX ? 0 : t[i].root - t[i].span_first + 1);
     }
-    for (uint32_t i = 0; i < b->trace_count; i++) {
+    for (uint32_t i = 0; i < block->trace_count; i++) {
         at = put_varint(at, t[i].error_count);
     }
     return at;
 }
 
-static uint8_t *encode_spans(const struct block *b, uint8_t *at)
+static uint8_t *encode_spans(const struct block *block, uint8_t *at)
 {
-    const struct block_span *s = b->spans;
+    const struct block_span *s = block->spans;
 
-    for (uint32_t t = 0; t < b->trace_count; t++) {
-        uint64_t before = b->traces[t].start_ns;
-        for (uint32_t i = 0; i < b->traces[t].span_count; i++) {
-            uint64_t start = s[b->traces[t].span_first + i].start_ns;
+    for (uint32_t t = 0; t < block->trace_count; t++) {
+        uint64_t before = block->traces[t].start_ns;
+        for (uint32_t i = 0; i < block->traces[t].span_count; i++) {
+            uint64_t start = s[block->traces[t].span_first + i].start_ns;
             at = put_varint(at, zigzag(start - before));
             before = start;
         }
     }
-    for (uint32_t i = 0; i < b->span_count; i++) {
+    for (uint32_t i = 0; i < block->span_count; i++) {
         at = put_varint(at, s[i].duration_ns);
     }
-    for (uint32_t i = 0; i < b->span_count; i++) {
+    for (uint32_t i = 0; i < block->span_count; i++) {
         at = put_varint(at, s[i].raw_len);
     }
-    for (uint32_t i = 0; i < b->span_count; i++) {
+    for (uint32_t i = 0; i < block->span_count; i++) {
         at = put_varint(at, s[i].name);
     }
-    for (uint32_t i = 0; i < b->span_count; i++) {
+    for (uint32_t i = 0; i < block->span_count; i++) {
         at = put_varint(at, s[i].scope);
     }
-    for (uint32_t i = 0; i < b->span_count; i++) {
+    for (uint32_t i = 0; i < block->span_count; i++) {
         *at++ = s[i].kind;
     }
-    for (uint32_t i = 0; i < b->span_count; i++) {
+    for (uint32_t i = 0; i < block->span_count; i++) {
         *at++ = s[i].status;
     }
-    for (uint32_t i = 0; i < b->span_count; i++) {
+    for (uint32_t i = 0; i < block->span_count; i++) {
         *at++ = s[i].flags;
     }
     return at;
@@ -215,55 +216,55 @@ static uint8_t *put_slice(uint8_t *at, struct slice s)
     return at + s.len;
 }
 
-static uint8_t *encode_strings(const struct block *b, uint8_t *at)
+static uint8_t *encode_strings(const struct block *block, uint8_t *at)
 {
-    for (uint32_t i = 0; i < b->string_count; i++) {
-        at = put_varint(at, b->strings[i].len);
+    for (uint32_t i = 0; i < block->string_count; i++) {
+        at = put_varint(at, block->strings[i].len);
     }
-    for (uint32_t i = 0; i < b->string_count; i++) {
-        at = put_slice(at, b->strings[i]);
+    for (uint32_t i = 0; i < block->string_count; i++) {
+        at = put_slice(at, block->strings[i]);
     }
     return at;
 }
 
-static uint8_t *encode_envelopes(const struct block *b, uint8_t *at)
+static uint8_t *encode_envelopes(const struct block *block, uint8_t *at)
 {
-    for (uint32_t i = 0; i < b->resource_count; i++) {
-        at = put_varint(at, b->resources[i].service);
-        at = put_varint(at, b->resources[i].envelope.len);
+    for (uint32_t i = 0; i < block->resource_count; i++) {
+        at = put_varint(at, block->resources[i].service);
+        at = put_varint(at, block->resources[i].envelope.len);
     }
-    for (uint32_t i = 0; i < b->scope_count; i++) {
-        at = put_varint(at, b->scopes[i].resource);
-        at = put_varint(at, b->scopes[i].envelope.len);
+    for (uint32_t i = 0; i < block->scope_count; i++) {
+        at = put_varint(at, block->scopes[i].resource);
+        at = put_varint(at, block->scopes[i].envelope.len);
     }
-    for (uint32_t i = 0; i < b->resource_count; i++) {
-        at = put_slice(at, b->resources[i].envelope);
+    for (uint32_t i = 0; i < block->resource_count; i++) {
+        at = put_slice(at, block->resources[i].envelope);
     }
-    for (uint32_t i = 0; i < b->scope_count; i++) {
-        at = put_slice(at, b->scopes[i].envelope);
+    for (uint32_t i = 0; i < block->scope_count; i++) {
+        at = put_slice(at, block->scopes[i].envelope);
     }
     return at;
 }
 
-static size_t strings_bound(const struct block *b)
+static size_t strings_bound(const struct block *block)
 {
-    size_t bytes = (size_t)b->string_count * 10;
+    size_t bytes = (size_t)block->string_count * 10;
 
-    for (uint32_t i = 0; i < b->string_count; i++) {
-        bytes += b->strings[i].len;
+    for (uint32_t i = 0; i < block->string_count; i++) {
+        bytes += block->strings[i].len;
     }
     return bytes;
 }
 
-static size_t envelopes_bound(const struct block *b)
+static size_t envelopes_bound(const struct block *block)
 {
-    size_t bytes = ((size_t)b->resource_count + b->scope_count) * 20;
+    size_t bytes = ((size_t)block->resource_count + block->scope_count) * 20;
 
-    for (uint32_t i = 0; i < b->resource_count; i++) {
-        bytes += b->resources[i].envelope.len;
+    for (uint32_t i = 0; i < block->resource_count; i++) {
+        bytes += block->resources[i].envelope.len;
     }
-    for (uint32_t i = 0; i < b->scope_count; i++) {
-        bytes += b->scopes[i].envelope.len;
+    for (uint32_t i = 0; i < block->scope_count; i++) {
+        bytes += block->scopes[i].envelope.len;
     }
     return bytes;
 }
@@ -326,23 +327,25 @@ static void encode_header(const struct block_header *h, uint8_t *out)
         put_u64(at + 8, h->sections[i].raw_len);
         put_u64(at + 16, h->sections[i].stored_len);
     }
+    put_u64(out + AT_SALT, h->salt);
     put_u32(out + AT_CRC, crc32c(0, out, AT_CRC));
 }
 
-void block_encode(const struct block *b, int level, struct block_image *out)
+void block_encode(const struct block *block, int level, uint64_t salt, struct block_image *out)
 {
     struct block_header header = {
         .version = BLOCK_VERSION,
-        .seq = b->seq,
-        .sealed_ns = b->sealed_ns,
-        .lsn_max = b->lsn_max,
-        .start_ns_min = b->start_ns_min,
-        .start_ns_max = b->start_ns_max,
-        .trace_count = b->trace_count,
-        .span_count = b->span_count,
-        .string_count = b->string_count,
-        .scope_count = b->scope_count,
-        .resource_count = b->resource_count,
+        .seq = block->seq,
+        .sealed_ns = block->sealed_ns,
+        .lsn_max = block->lsn_max,
+        .start_ns_min = block->start_ns_min,
+        .start_ns_max = block->start_ns_max,
+        .trace_count = block->trace_count,
+        .span_count = block->span_count,
+        .string_count = block->string_count,
+        .scope_count = block->scope_count,
+        .resource_count = block->resource_count,
+        .salt = salt,
     };
     static uint8_t *(*const encoders[])(const struct block *, uint8_t *) = {
         [SECTION_TRACES] = encode_traces,
@@ -351,10 +354,10 @@ void block_encode(const struct block *b, int level, struct block_image *out)
         [SECTION_ENVELOPES] = encode_envelopes,
     };
     size_t bounds[] = {
-        [SECTION_TRACES] = (size_t)b->trace_count * TRACE_ROW_MAX,
-        [SECTION_SPANS] = (size_t)b->span_count * SPAN_ROW_MAX,
-        [SECTION_STRINGS] = strings_bound(b),
-        [SECTION_ENVELOPES] = envelopes_bound(b),
+        [SECTION_TRACES] = (size_t)block->trace_count * TRACE_ROW_MAX,
+        [SECTION_SPANS] = (size_t)block->span_count * SPAN_ROW_MAX,
+        [SECTION_STRINGS] = strings_bound(block),
+        [SECTION_ENVELOPES] = envelopes_bound(block),
     };
     size_t scratch_len = 1;
     for (size_t i = 0; i < COUNT_OF(bounds); i++) {
@@ -363,27 +366,29 @@ void block_encode(const struct block *b, int level, struct block_image *out)
     uint8_t *scratch = mem_alloc(scratch_len);
 
     out->len = 0;
-    image_reserve(out, BLOCK_HEADER_BYTES + codec_zstd_bound(b->raw.len) + scratch_len);
+    image_reserve(out, BLOCK_HEADER_BYTES + codec_zstd_bound(block->raw.len) + scratch_len);
     out->len = BLOCK_HEADER_BYTES;
     for (size_t i = 0; i < COUNT_OF(encoders); i++) {
-        const uint8_t *end = encoders[i](b, scratch);
+        const uint8_t *end = encoders[i](block, scratch);
         struct slice content = {scratch, (size_t)(end - scratch)};
         assert(content.len <= bounds[i]);
         add_section(out, &header.sections[i], content, level);
     }
-    add_section(out, &header.sections[SECTION_RAW], b->raw, level);
+    add_section(out, &header.sections[SECTION_RAW], block->raw, level);
     free(scratch);
     header.length = out->len;
     encode_header(&header, out->data);
 }
 
-void block_encode_dead(uint64_t seq, uint64_t length, uint8_t out[BLOCK_HEADER_BYTES])
+void block_encode_dead(uint64_t seq, uint64_t length, uint64_t salt,
+                       uint8_t out[BLOCK_HEADER_BYTES])
 {
     struct block_header header = {
         .version = BLOCK_VERSION,
         .flags = BLOCK_DEAD,
         .seq = seq,
         .length = length,
+        .salt = salt,
     };
 
     encode_header(&header, out);
@@ -464,6 +469,7 @@ bool block_header_parse(const uint8_t bytes[BLOCK_HEADER_BYTES], struct block_he
         .string_count = get_u32(bytes + AT_STRINGS),
         .scope_count = get_u32(bytes + AT_SCOPES),
         .resource_count = get_u32(bytes + AT_RESOURCES),
+        .salt = get_u64(bytes + AT_SALT),
     };
     if (out->version != BLOCK_VERSION) {
         return error_set(err, ERR_UNSUPPORTED, "block format version %u: a newer spangate wrote it",
@@ -485,16 +491,9 @@ bool block_header_parse(const uint8_t bytes[BLOCK_HEADER_BYTES], struct block_he
     return check_lengths(out, err);
 }
 
-bool block_check_sections(const struct block_header *header, struct slice sections)
+uint64_t block_header_salt(const uint8_t bytes[BLOCK_HEADER_BYTES])
 {
-    for (size_t i = 0; i < BLOCK_SECTIONS; i++) {
-        const struct section *s = &header->sections[i];
-        if (sections.len < s->stored_len || crc32c(0, sections.data, s->stored_len) != s->crc) {
-            return false;
-        }
-        sections = (struct slice){sections.data + s->stored_len, sections.len - s->stored_len};
-    }
-    return true;
+    return get_u64(bytes + AT_SALT);
 }
 
 static bool decode_traces(const struct block_header *h, struct cursor c, struct block_trace *t)

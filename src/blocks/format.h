@@ -53,6 +53,7 @@ struct block_header {
     uint64_t lsn_max;
     uint64_t start_ns_min, start_ns_max;
     uint64_t length; /* header and sections, without padding */
+    uint64_t salt;   /* the file's */
     uint32_t trace_count, span_count, string_count, scope_count, resource_count;
     struct section sections[BLOCK_SECTIONS];
 };
@@ -64,15 +65,22 @@ struct block_image {
     size_t len;
 };
 
-/* Encode the whole block. Cannot fail: what does not shrink is stored as it is. */
-void block_encode(const struct block *block, int level, struct block_image *out);
+/*
+ * Encode the whole block. Cannot fail: what does not shrink is stored as it is. salt: a random
+ * number of the file, which a sender cannot know; so bytes of a span never pass for a block.
+ */
+void block_encode(const struct block *block, int level, uint64_t salt, struct block_image *out);
 
 /* The header of a block that was set aside, so that walking the file still steps over it. */
-void block_encode_dead(uint64_t seq, uint64_t length, uint8_t out[BLOCK_HEADER_BYTES]);
+void block_encode_dead(uint64_t seq, uint64_t length, uint64_t salt,
+                       uint8_t out[BLOCK_HEADER_BYTES]);
 
 /* ERR_CORRUPT: this is no header. ERR_UNSUPPORTED: an intact one of a newer version. */
 bool block_header_parse(const uint8_t bytes[BLOCK_HEADER_BYTES], struct block_header *out,
                         struct error *err) MUST_CHECK;
+
+/* The salt as it stands there, whether the header is sound or not. */
+uint64_t block_header_salt(const uint8_t bytes[BLOCK_HEADER_BYTES]);
 
 /* Bytes of all sections but raw. */
 uint64_t block_tables_len(const struct block_header *header);
@@ -84,9 +92,6 @@ uint64_t block_tables_len(const struct block_header *header);
 bool block_decode(const struct block_header *header, struct slice tables, struct slice raw,
                   bool with_raw, struct budget *budget, struct block **out,
                   struct error *err) MUST_CHECK;
-
-/* Whether all sections have their checksums, without decoding. */
-bool block_check_sections(const struct block_header *header, struct slice sections);
 
 /* Little-endian numbers, as everywhere in the file formats. */
 static inline void put_u16(uint8_t *at, uint16_t v)

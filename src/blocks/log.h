@@ -30,6 +30,7 @@ struct trace_log {
     const struct fs *fs;
     const struct clock *clock;
     struct budget *budget;
+    int lock_fd;               /* keeps a second process out; -1: persist false */
     size_t entries_loaded_max; /* ENTRIES_LOADED_MAX; tests lower it */
 
     struct {

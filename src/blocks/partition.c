@@ -194,15 +194,15 @@ void partition_unload(struct partition *p)
 
 static bool parse_number(const char *name, uint32_t *number)
 {
-    unsigned value = 0;
-    char rest[8] = "";
+    char *end = NULL;
 
     /* %06 makes at least six digits; more of them only after a million files in one hour. */
-    if (strlen(name) < 10 || sscanf(name, "%9u%7s", &value, rest) != 2 ||
-        strcmp(rest, ".blk") != 0) {
+    unsigned long value = strtoul(name, &end, 10);
+    if (end - name < 6 || end - name > 9 || strcmp(end, ".blk") != 0 || name[0] < '0' ||
+        name[0] > '9') {
         return false;
     }
-    *number = value;
+    *number = (uint32_t)value;
     return true;
 }
 

@@ -9,6 +9,7 @@
  */
 #include "log.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <spangate/base/log.h>
@@ -16,6 +17,7 @@
 #include <spangate/base/metrics.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 
 /* Numbers left out when a file cannot be read: its blocks may have any of them. */
 enum { SEQ_GAP = 1 << 20 };
@@ -267,6 +269,25 @@ static uint64_t read_next_seq(struct trace_log *log)
     return seq == UINT64_MAX ? 0 : seq;
 }
 
+/* Two processes that recover and write the same files would destroy them. */
+static bool lock_folder(struct trace_log *log, struct error *err)
+{
+    char path[PATH_MAX];
+
+    if (!log_partition_path(log, "lock", path)) {
+        return error_set(err, ERR_INVALID, "path under %s is too long", log->config.dir);
+    }
+    if (!fs_open(log->fs, path, O_RDWR | O_CREAT, &log->lock_fd, err)) {
+        return false;
+    }
+    /* EBADF: a simulated file system, whose descriptors the kernel does not know. */
+    if (flock(log->lock_fd, LOCK_EX | LOCK_NB) == 0 || errno == EBADF) {
+        return true;
+    }
+    return errno == EWOULDBLOCK ? error_set(err, ERR_IN_USE, "another process uses it")
+                                : error_set_errno(err, errno, "lock %s", path);
+}
+
 static void sync_parent(struct trace_log *log)
 {
     char parent[PATH_MAX];
@@ -291,7 +312,7 @@ bool log_recover(struct trace_log *log, struct trace_log_recovery *report, struc
     size_t folder_count = 0;
     bool ok = true;
 
-    if (!fs_make_dirs(log->fs, log->config.dir, err)) {
+    if (!fs_make_dirs(log->fs, log->config.dir, err) || !lock_folder(log, err)) {
         return false;
     }
     sync_parent(log);

@@ -92,6 +92,7 @@ struct partition *log_add_partition(struct trace_log *log, uint64_t id, const ch
             mem_realloc(log->shared.partitions, cap * sizeof(*log->shared.partitions));
         log->shared.partition_cap = cap;
     }
+    assert(log->shared.partitions != NULL);
     struct partition *p = &log->shared.partitions[log->shared.partition_count++];
     *p = (struct partition){.id = id, .loaded = true};
     (void)snprintf(p->name, sizeof(p->name), "%s", name);
@@ -177,6 +178,7 @@ static void install_entries(struct trace_log *log, struct partition *p, struct e
     p->loaded = true;
     p->used = ++log->shared.tick;
     *list = (struct entry_list){0};
+    assert(p->count == 0 || p->entries != NULL);
     while (p->head < p->count && p->entries[p->head].seq < p->first_seq) {
         p->head++;
     }
@@ -413,6 +415,7 @@ bool trace_log_open(struct trace_log **out, const struct trace_log_config *confi
     log->entries_loaded_max = ENTRIES_LOADED_MAX;
     log->own.writer.fs = fs;
     log->own.writer.fd = -1;
+    log->lock_fd = -1;
     (void)pthread_mutex_init(&log->shared.lock, NULL);
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -439,6 +442,7 @@ void trace_log_close(struct trace_log *log)
         return;
     }
     blockfile_finish(&log->own.writer);
+    fs_close(log->fs, log->lock_fd);
     block_cache_clear(&log->shared.full, &gone);
     block_cache_clear(&log->shared.tables, &gone);
     block_cache_release(gone);
@@ -605,7 +609,7 @@ static bool store(struct trace_log *log, const struct block *block, uint64_t par
             return false;
         }
     }
-    block_encode(block, log->config.zstd_level, &log->own.image);
+    block_encode(block, log->config.zstd_level, w->salt, &log->own.image);
     bool ok = blockfile_append(w, &log->own.image, entry, err);
     if (!ok) {
         blockfile_abandon(w);

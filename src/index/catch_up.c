@@ -170,12 +170,13 @@ static bool rebuild(struct index *index, uint64_t partition, uint64_t *added, st
     scan_partition(index->log, partition, &blocks);
     bool ok = open_writer(index, partition, err) && add_blocks(index, &blocks, added, err) &&
               install(index, err);
+    size_t count = blocks.count;
     free(blocks.seqs);
     if (!ok) {
         index_writer_close(&index->writer);
         return error_wrap(err, "rebuild %s", path);
     }
-    log_info("index", "rebuilt from blocks", "file=%s blocks=%" PRIu64, path, *added);
+    log_info("index", "rebuilt from blocks", "file=%s blocks=%zu", path, count);
     return true;
 }
 

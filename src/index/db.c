@@ -25,19 +25,19 @@ static const char *const sql[DB_STATEMENTS] = {
     [DB_COMMIT] = "COMMIT",
     [DB_ROLLBACK] = "ROLLBACK",
     [DB_META_GET] = "SELECT value FROM meta WHERE key = ?1",
-    [DB_META_SET] = "INSERT INTO meta(key, value) VALUES(?1, ?2) "
-                    "ON CONFLICT(key) DO UPDATE SET value = excluded.value",
-    [DB_BLOCK_PUT] = "INSERT OR IGNORE INTO block(seq, start_min, start_max, services, crc) "
-                     "VALUES(?1, ?2, ?3, ?4, ?5)",
+    [DB_META_SET] = ("INSERT INTO meta(key, value) VALUES(?1, ?2) "
+                     "ON CONFLICT(key) DO UPDATE SET value = excluded.value"),
+    [DB_BLOCK_PUT] = ("INSERT OR IGNORE INTO block(seq, start_min, start_max, services, crc) "
+                      "VALUES(?1, ?2, ?3, ?4, ?5)"),
     [DB_BLOCK_HAS] = "SELECT 1 FROM block WHERE seq = ?1",
-    [DB_BLOCKS] = "SELECT seq, start_min, start_max, services, crc FROM block "
-                  "WHERE seq < ?1 ORDER BY seq DESC",
+    [DB_BLOCKS] = ("SELECT seq, start_min, start_max, services, crc FROM block "
+                   "WHERE seq < ?1 ORDER BY seq DESC"),
     [DB_BLOCK_SUMS] = "SELECT count(*), max(seq), min(start_min), max(start_max) FROM block",
     [DB_SERVICE_PUT] = "INSERT INTO service(id, name, crc) VALUES(?1, ?2, ?3)",
     [DB_SERVICES] = "SELECT id, name, crc FROM service",
     [DB_SERVICE_GET] = "SELECT id FROM service WHERE name = ?1",
-    [DB_OPERATION_PUT] = "INSERT OR IGNORE INTO operation(service, name, kind, crc) "
-                         "VALUES(?1, ?2, ?3, ?4)",
+    [DB_OPERATION_PUT] = ("INSERT OR IGNORE INTO operation(service, name, kind, crc) "
+                          "VALUES(?1, ?2, ?3, ?4)"),
     [DB_OPERATIONS] = "SELECT service, name, kind, crc FROM operation",
     [DB_OPERATIONS_OF] = "SELECT service, name, kind, crc FROM operation WHERE service = ?1",
     [DB_RUN_PUT] = "INSERT INTO run(id, level, entries, chunks) VALUES(?1, ?2, ?3, ?4)",
@@ -55,14 +55,14 @@ static const char *const sql[DB_STATEMENTS] = {
 
 static const char *const schema[] = {
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE block(seq INTEGER PRIMARY KEY, start_min INTEGER NOT NULL, "
-    "start_max INTEGER NOT NULL, services BLOB, crc INTEGER NOT NULL)",
-    "CREATE TABLE service(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, "
-    "crc INTEGER NOT NULL)",
-    "CREATE TABLE operation(service INTEGER NOT NULL, name TEXT NOT NULL, kind INTEGER NOT NULL, "
-    "crc INTEGER NOT NULL, PRIMARY KEY(service, name, kind)) WITHOUT ROWID",
-    "CREATE TABLE run(id INTEGER PRIMARY KEY, level INTEGER NOT NULL, entries INTEGER NOT NULL, "
-    "chunks INTEGER NOT NULL)",
+    ("CREATE TABLE block(seq INTEGER PRIMARY KEY, start_min INTEGER NOT NULL, "
+     "start_max INTEGER NOT NULL, services BLOB, crc INTEGER NOT NULL)"),
+    ("CREATE TABLE service(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, "
+     "crc INTEGER NOT NULL)"),
+    ("CREATE TABLE operation(service INTEGER NOT NULL, name TEXT NOT NULL, kind INTEGER NOT NULL, "
+     "crc INTEGER NOT NULL, PRIMARY KEY(service, name, kind)) WITHOUT ROWID"),
+    ("CREATE TABLE run(id INTEGER PRIMARY KEY, level INTEGER NOT NULL, entries INTEGER NOT NULL, "
+     "chunks INTEGER NOT NULL)"),
     "CREATE TABLE chunk(id INTEGER PRIMARY KEY, data BLOB NOT NULL)",
     "CREATE TABLE filter(id INTEGER PRIMARY KEY, data BLOB NOT NULL, crc INTEGER NOT NULL)",
 };

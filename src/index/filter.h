@@ -2,7 +2,8 @@
  * filter.h - a Bloom filter over the hashes of a finished partition's trace ids, so that looking
  * for a trace in a hundred partitions opens the few that may have it.
  *
- * All bits of one hash lie in one 64-byte line. Twelve bits a hash: about one wrong hit in a hundred and fifty.
+ * All bits of one hash lie in one 64-byte line. Twelve bits a hash: about one wrong hit in a
+ * hundred and fifty.
  */
 #ifndef SPANGATE_SRC_INDEX_FILTER_H
 #define SPANGATE_SRC_INDEX_FILTER_H

@@ -18,8 +18,9 @@ struct index {
     uint64_t repair_pause;      /* adds to wait before mending is tried again */
 
     /*
-     * Finishing a partition takes a second for ten million traces, and blocks must go on being stored meanwhile:
-     * the writer of the partition before is handed over to a thread of its own. One at a time.
+     * Finishing a partition takes a second for ten million traces, and blocks must go on being
+     * stored meanwhile: the writer of the partition before is handed over to a thread of its own.
+     * One at a time.
      */
     struct {
         struct thread thread;

@@ -301,7 +301,7 @@ static bool merge(struct db *db, int64_t *next_id, const struct run *runs, size_
                   int64_t level, struct filter *filter, struct error *err)
 {
     struct run_cursor *cursors = mem_alloc(count * sizeof(*cursors));
-    struct run_cursor **heap = mem_alloc(count * sizeof(*heap));
+    struct run_cursor **heap = mem_alloc(count * sizeof(struct run_cursor *));
     struct run_writer *out = mem_zalloc(1, sizeof(*out));
     size_t live = 0;
     bool ok = true;
@@ -456,6 +456,7 @@ static bool find_in_run(struct db *db, const struct run *run, uint64_t hash,
     struct chunk chunk;
     int64_t number = 0;
 
+    chunk.count = 0;
     if (run->chunks == 0) {
         return true;
     }

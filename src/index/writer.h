@@ -72,7 +72,7 @@ bool index_writer_sums(struct index_writer *w, struct index_sums *out,
 bool index_writer_finish(struct index_writer *w, struct filter *filter,
                          struct error *err) MUST_CHECK;
 
-/* Hand an open writer over for being finished, perhaps by another thread. `from` is closed afterwards. */
+/* Hand an open writer over for being finished, perhaps by another thread; `from` is closed then. */
 void index_writer_move(struct index_writer *to, struct index_writer *from);
 
 void index_writer_close(struct index_writer *w); /* a closed one is allowed */

@@ -41,6 +41,7 @@ struct trace_log_recovery {
 /*
  * Open, creating the folder; damaged or half-written blocks at the tail are moved to dir/corrupt/
  * and counted. Only headers are read. config is copied; fs, clock and budget are borrowed.
+ * ERR_IN_USE: another process has the folder. ERR_UNSUPPORTED: a newer version wrote it.
  */
 bool trace_log_open(struct trace_log **out, const struct trace_log_config *config,
                     const struct fs *fs, const struct clock *clock, struct budget *budget,

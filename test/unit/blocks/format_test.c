@@ -66,7 +66,7 @@ static void round_trip(size_t traces, size_t spans, int level)
     struct block *back = NULL;
     struct error err;
 
-    block_encode(block, level, &image);
+    block_encode(block, level, 42, &image);
     assert_true(decode((struct slice){image.data, image.len}, true, &back, &err));
     assert_same_tables(block, back);
     assert_slice_equal(block->raw, back->raw);
@@ -98,8 +98,8 @@ static void an_image_can_be_used_again(void **state)
     struct block *back = NULL;
     struct error err;
 
-    block_encode(large, 1, &image);
-    block_encode(small, 1, &image);
+    block_encode(large, 1, 42, &image);
+    block_encode(small, 1, 42, &image);
     assert_true(decode((struct slice){image.data, image.len}, true, &back, &err));
     assert_same_tables(small, back);
     block_unref(back);
@@ -136,7 +136,7 @@ static void extreme_values_survive(void **state)
     block_builder_add(builder, &trace, NULL);
     struct block *block = block_builder_seal(builder, UINT64_MAX, &lsns, &lsn_count);
     block->seq = BLOCK_SEQ_MAX;
-    block_encode(block, 1, &image);
+    block_encode(block, 1, 42, &image);
     assert_true(decode((struct slice){image.data, image.len}, true, &back, &err));
     assert_same_tables(block, back);
     block_unref(back);
@@ -153,7 +153,7 @@ static void every_flipped_byte_is_noticed(void **state)
     struct block *block = sample(6, 3);
     struct block_image image = {0};
 
-    block_encode(block, 1, &image);
+    block_encode(block, 1, 42, &image);
     for (size_t i = 0; i < image.len; i++) {
         struct block *back = NULL;
         struct error err = {0};
@@ -172,7 +172,7 @@ static void every_shorter_block_is_refused(void **state)
     struct block *block = sample(6, 3);
     struct block_image image = {0};
 
-    block_encode(block, 1, &image);
+    block_encode(block, 1, 42, &image);
     for (size_t len = 0; len < image.len; len++) {
         struct block *back = NULL;
         struct error err = {0};
@@ -215,7 +215,7 @@ static void wrong_content_with_right_checksums_never_leads_astray(void **state)
     struct block_image image = {0};
     size_t accepted = 0;
 
-    block_encode(block, BLOCK_LEVEL_NONE, &image);
+    block_encode(block, BLOCK_LEVEL_NONE, 42, &image);
     uint8_t *copy = mem_alloc(image.len);
     for (size_t i = BLOCK_HEADER_BYTES; i < image.len; i++) {
         for (unsigned value = 0; value < 256; value += 51) {
@@ -245,7 +245,7 @@ static void counts_beyond_the_bytes_are_refused_before_memory_is_taken(void **st
     struct block *block = sample(4, 3);
     struct block_image image = {0};
 
-    block_encode(block, 1, &image);
+    block_encode(block, 1, 42, &image);
     for (size_t at = 64; at < 84; at += 4) {
         struct block_header header;
         struct error err = {0};
@@ -279,7 +279,7 @@ static void a_newer_version_is_refused_by_name(void **state)
     struct block_header header;
     struct error err = {0};
 
-    block_encode(block, 1, &image);
+    block_encode(block, 1, 42, &image);
     put_u16(image.data + 8, 2);
     forge(image.data);
     assert_false(block_header_parse(image.data, &header, &err));

@@ -241,6 +241,43 @@ static void a_damaged_stretch_in_the_middle_is_stepped_over_and_kept(void **stat
     fixture_deinit(&f);
 }
 
+/* Somebody sends a span that holds a block; the disk damages the real block around it. */
+static void bytes_of_a_span_never_pass_for_a_block(void **state)
+{
+    (void)state;
+    struct log_fixture f;
+    struct entry_list list = {0};
+    struct blockfile_report report;
+    struct block_image image = {0};
+    struct error err;
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+
+    fixture_init(&f);
+    fixture_open(&f);
+    fixture_write_many(&f, 3);
+    kill_log(&f);
+    assert_true(blockfile_list(f.fs, first_file, 1, &list, &report, NULL, NULL, &err));
+    assert_true(fs_mem_read(f.mem, first_file, &bytes, &len));
+    struct block *block = sample_block(0, 0, 0, 1);
+    block->seq = 1000000;
+    block_encode(block, 1, 42, &image);
+    memset(bytes + list.entries[1].offset, 0xa5, 64);
+    memcpy(bytes + list.entries[1].offset + 64, image.data, image.len);
+    memcpy(bytes + list.entries[1].offset + 384, "SGBLDIR\n", 8);
+    fs_mem_write(f.mem, first_file, bytes, len);
+    fixture_open(&f);
+    assert_int_equal(f.found.blocks, 2);
+    assert_loads(&f, 1);
+    assert_loads(&f, 3);
+    assert_true(trace_log_end(f.log) < 10);
+    block_unref(block);
+    free(image.data);
+    free(bytes);
+    free(list.entries);
+    fixture_deinit(&f);
+}
+
 static void a_newer_format_is_not_opened(void **state)
 {
     (void)state;
@@ -314,7 +351,7 @@ static void a_file_that_cannot_be_read_does_not_keep_the_log_closed(void **state
     fixture_reopen(&f);
     (void)fixture_write(&f);
     fixture_close(&f);
-    fs_fault_plan(&f.fault, FS_OP_OPEN, 1, 1, FS_FAULT_FAIL, EIO);
+    fs_fault_plan(&f.fault, FS_OP_OPEN, 2, 1, FS_FAULT_FAIL, EIO); /* the first is the lock */
     fixture_open(&f);
     fs_fault_clear(&f.fault);
     assert_int_equal(f.found.blocks, 1);
@@ -481,6 +518,7 @@ int main(void)
         cmocka_unit_test(a_flipped_byte_costs_at_most_its_block),
         cmocka_unit_test(a_flipped_byte_in_a_finished_file_costs_at_most_its_block),
         cmocka_unit_test(a_damaged_stretch_in_the_middle_is_stepped_over_and_kept),
+        cmocka_unit_test(bytes_of_a_span_never_pass_for_a_block),
         cmocka_unit_test(a_newer_format_is_not_opened),
         cmocka_unit_test(foreign_names_in_the_folders_are_left_alone),
         cmocka_unit_test(an_empty_partition_left_by_a_crash_is_removed),

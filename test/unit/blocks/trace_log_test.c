@@ -534,6 +534,10 @@ static void real_files_hold_the_same(void **state)
     for (uint64_t seq = 1; seq <= 6; seq++) {
         assert_loads(&f, seq);
     }
+    struct trace_log *second = NULL;
+    struct trace_log_recovery found;
+    assert_false(trace_log_open(&second, &f.config, f.fs, &f.clock.clock, &f.budget, &found, &err));
+    assert_int_equal(err.code, ERR_IN_USE);
     fixture_close(&f);
     f.config.retention_ns = 1;
     fixture_open(&f);
@@ -543,6 +547,8 @@ static void real_files_hold_the_same(void **state)
     fixture_deinit(&f);
     char path[128];
     (void)snprintf(path, sizeof(path), "%s/next-seq", blocks);
+    assert_int_equal(unlink(path), 0);
+    (void)snprintf(path, sizeof(path), "%s/lock", blocks);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(blocks), 0); /* nothing else was left */
     (void)snprintf(path, sizeof(path), "%s/deep", dir);
