@@ -414,6 +414,7 @@ static void stop(struct server *server)
     if (server->pipeline != NULL) {
         pipeline_drain(server->pipeline);
     }
+    query_close(server->query); /* its status page looks at receivers and destinations */
     for (size_t i = 0; i < server->receiver_count; i++) {
         receiver_close(server->receivers[i]);
     }
@@ -421,7 +422,6 @@ static void stop(struct server *server)
         sink_runner_stop(server->sinks[i].runner, started, deadline_ns);
         free(server->sinks[i].name);
     }
-    query_close(server->query);
     endpoints_close(server->endpoints);
     pipeline_close(server->pipeline);
     free(server->routes);
