@@ -2,6 +2,7 @@
 
 Each function gives an OTLP/JSON request; send() posts it and gives its trace id.
 """
+
 import random
 import time
 
@@ -16,7 +17,7 @@ HOSTILE = [
     "';window.__xss=6;//",
     "{{constructor.constructor('window.__xss=7')()}}",
     "</textarea></title></style></script><script>window.__xss=8</script>",
-    "<a href=\"javascript:window.__xss=9\">x</a>",
+    '<a href="javascript:window.__xss=9">x</a>',
     "\u202egnihtyna <b>bold</b> &lt;i&gt;",
 ]
 
@@ -48,8 +49,21 @@ class Trace:
         self.services = {}
         self.count = 0
 
-    def span(self, service, name, start_ms, length_ms, parent=None, kind=1, attrs=None, error=None,
-             events=(), links=(), span_id=None, **more):
+    def span(
+        self,
+        service,
+        name,
+        start_ms,
+        length_ms,
+        parent=None,
+        kind=1,
+        attrs=None,
+        error=None,
+        events=(),
+        links=(),
+        span_id=None,
+        **more,
+    ):
         self.count += 1
         span_id = span_id or f"{self.count:016x}"
         at = lambda ms: str(self.start_ns + int(ms * 1e6))  # noqa: E731
@@ -86,7 +100,11 @@ class Trace:
         }
 
     def send(self, gateway):
-        answer = requests.post(gateway.http("/v1/traces"), json=self.request({"host.name": "node-7", "deployment.environment.name": "test"}), timeout=30)
+        answer = requests.post(
+            gateway.http("/v1/traces"),
+            json=self.request({"host.name": "node-7", "deployment.environment.name": "test"}),
+            timeout=30,
+        )
         assert answer.status_code == 200 and answer.json() == {}, answer.text
         return self.id
 
@@ -95,16 +113,94 @@ def checkout(failing=False, scale=1.0, **kwargs):
     """A purchase over five services, with events, an exception and a link."""
     t = Trace(**kwargs)
     ms = lambda x: x * scale  # noqa: E731
-    root = t.span("frontend", "POST /checkout", 0, ms(182), kind=2, attrs={"http.request.method": "POST", "http.route": "/checkout", "http.response.status_code": 500 if failing else 200, "user.name": "Zoë Ångström"}, error="the card was declined" if failing else None)
-    pay = t.span("checkout", "PlaceOrder", ms(6), ms(170), root, kind=2, attrs={"order.items": 3, "order.total": 59.9, "order.gift": False, "order.skus": ["A-17", "B-2", "C-99"]}, events=[(ms(8), "cart validated", {"items": 3}), (ms(150), "order persisted", {})])
+    root = t.span(
+        "frontend",
+        "POST /checkout",
+        0,
+        ms(182),
+        kind=2,
+        attrs={
+            "http.request.method": "POST",
+            "http.route": "/checkout",
+            "http.response.status_code": 500 if failing else 200,
+            "user.name": "Zoë Ångström",
+        },
+        error="the card was declined" if failing else None,
+    )
+    pay = t.span(
+        "checkout",
+        "PlaceOrder",
+        ms(6),
+        ms(170),
+        root,
+        kind=2,
+        attrs={
+            "order.items": 3,
+            "order.total": 59.9,
+            "order.gift": False,
+            "order.skus": ["A-17", "B-2", "C-99"],
+        },
+        events=[(ms(8), "cart validated", {"items": 3}), (ms(150), "order persisted", {})],
+    )
     cart = t.span("cart", "GetCart", ms(9), ms(21), pay, kind=3)
-    t.span("cart", "HGETALL cart:1812", ms(12), ms(14), cart, kind=3, attrs={"db.system.name": "redis", "db.query.text": "HGETALL cart:1812"})
+    t.span(
+        "cart",
+        "HGETALL cart:1812",
+        ms(12),
+        ms(14),
+        cart,
+        kind=3,
+        attrs={"db.system.name": "redis", "db.query.text": "HGETALL cart:1812"},
+    )
     t.span("checkout", "convert currency", ms(33), ms(2.4), pay)
-    charge = t.span("payments", "Charge", ms(40), ms(96), pay, kind=2, attrs={"payment.provider": "acme", "retry": 1}, error="acme: 402 card declined" if failing else None,
-                    events=[(ms(120), "exception", {"exception.type": "CardDeclined", "exception.message": "402", "exception.stacktrace": "CardDeclined: 402\n  at charge (pay.js:17:9)\n  at async place (order.js:88:3)"})] if failing else [(ms(60), "authorised", {})],
-                    links=[("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", {"why": "retry of"})])
-    t.span("payments", "POST https://api.acme.example/charges", ms(44), ms(88), charge, kind=3, attrs={"http.request.method": "POST", "server.address": "api.acme.example"}, error="402" if failing else None)
-    t.span("postgres", "INSERT orders", ms(141), ms(9), pay, kind=3, attrs={"db.system.name": "postgresql", "db.query.text": "INSERT INTO orders (id, total) VALUES ($1, $2)"})
+    charge = t.span(
+        "payments",
+        "Charge",
+        ms(40),
+        ms(96),
+        pay,
+        kind=2,
+        attrs={"payment.provider": "acme", "retry": 1},
+        error="acme: 402 card declined" if failing else None,
+        events=(
+            [
+                (
+                    ms(120),
+                    "exception",
+                    {
+                        "exception.type": "CardDeclined",
+                        "exception.message": "402",
+                        "exception.stacktrace": "CardDeclined: 402\n  at charge (pay.js:17:9)\n  at async place (order.js:88:3)",
+                    },
+                )
+            ]
+            if failing
+            else [(ms(60), "authorised", {})]
+        ),
+        links=[("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", {"why": "retry of"})],
+    )
+    t.span(
+        "payments",
+        "POST https://api.acme.example/charges",
+        ms(44),
+        ms(88),
+        charge,
+        kind=3,
+        attrs={"http.request.method": "POST", "server.address": "api.acme.example"},
+        error="402" if failing else None,
+    )
+    t.span(
+        "postgres",
+        "INSERT orders",
+        ms(141),
+        ms(9),
+        pay,
+        kind=3,
+        attrs={
+            "db.system.name": "postgresql",
+            "db.query.text": "INSERT INTO orders (id, total) VALUES ($1, $2)",
+        },
+    )
     t.span("mail", "queue receipt 📬 für Zoë", ms(155), ms(11), pay, kind=4)
     return t
 
@@ -120,7 +216,15 @@ def large(spans=5000, services=12):
         begin = start + length * rng.uniform(0.0, 0.5)
         took = max(0.001, (start + length - begin) * rng.uniform(0.3, 0.95))
         service = f"service-{rng.randrange(services):02d}"
-        one = t.span(service, f"step {i} of the report", begin, took, parent, error="timed out" if i % 100 == 50 else None, attrs={"step": i})
+        one = t.span(
+            service,
+            f"step {i} of the report",
+            begin,
+            took,
+            parent,
+            error="timed out" if i % 100 == 50 else None,
+            attrs={"step": i},
+        )
         if took > 1:
             parents.append((one, begin, took))
     return t
@@ -132,8 +236,14 @@ def hostile():
     root = None
     for i, text in enumerate(HOSTILE):
         root = t.span(
-            f"svc {text}", text, i, 20, root, attrs={text: text, f"list{i}": [text, {text: text}]},
-            error=text, events=[(i + 1, text, {text: text, "exception.stacktrace": text})],
+            f"svc {text}",
+            text,
+            i,
+            20,
+            root,
+            attrs={text: text, f"list{i}": [text, {text: text}]},
+            error=text,
+            events=[(i + 1, text, {text: text, "exception.stacktrace": text})],
             links=[("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", {text: text})],
             traceState="vendor=" + "x",
         )

@@ -11,7 +11,9 @@ async function get(path) {
   }
   if (response.ok && body !== undefined) return body;
   const said = body?.error?.message ?? body?.error ?? body?.errors?.[0]?.msg;
-  const error = new Error(typeof said === "string" && said ? said : `the gateway answered ${response.status}`);
+  const error = new Error(
+    typeof said === "string" && said ? said : `the gateway answered ${response.status}`,
+  );
   error.status = response.status;
   throw error;
 }
@@ -32,11 +34,20 @@ export function poll(work, period, signal) {
     if (busy || signal.aborted) return;
     clearTimeout(timer);
     busy = true;
-    if (!document.hidden) await work();
-    busy = false;
-    if (!signal.aborted) timer = setTimeout(turn, period());
+    try {
+      if (!document.hidden) await work();
+    } finally {
+      busy = false;
+      if (!signal.aborted) timer = setTimeout(turn, period());
+    }
   };
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) turn(); }, { signal });
+  document.addEventListener(
+    "visibilitychange",
+    () => {
+      if (!document.hidden) turn();
+    },
+    { signal },
+  );
   signal.addEventListener("abort", () => clearTimeout(timer));
   return turn();
 }

@@ -71,7 +71,13 @@ function showStatus(figures, wrong) {
     return;
   }
   problems = now;
-  replace(statusLine, dot, now && el("strong", { role: "alert" }, now), now && figures && " · ", el("span", {}, figures));
+  replace(
+    statusLine,
+    dot,
+    now && el("strong", { role: "alert" }, now),
+    now && figures && " · ",
+    el("span", {}, figures),
+  );
 }
 
 async function refreshStatus() {
@@ -80,7 +86,10 @@ async function refreshStatus() {
     const { accepted, refused } = status.spans;
     const wrong = status.exporters.filter((e) => e.lastError).map((e) => `${e.name}: ${e.lastError}`);
     if (!status.ready) wrong.unshift(`not ready: ${status.reason}`);
-    showStatus(`${count(accepted, "span")} received${refused > 0 ? `, ${refused.toLocaleString("en")} refused` : ""}`, wrong);
+    showStatus(
+      `${count(accepted, "span")} received${refused > 0 ? `, ${refused.toLocaleString("en")} refused` : ""}`,
+      wrong,
+    );
   } catch {
     showStatus("", ["The gateway does not answer"]);
   }

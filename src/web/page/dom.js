@@ -45,15 +45,21 @@ async function copy(text) {
 
 // A button that copies what text() gives at that moment, and says so.
 export function copyButton(label, text, more = {}) {
-  const node = button(label, async () => {
-    let said = "Copied";
-    try {
-      await copy(text());
-    } catch {
-      said = "Copying is not allowed here";
-    }
-    node.textContent = said;
-    setTimeout(() => { node.textContent = label; }, 1500);
-  }, more);
+  const node = button(
+    label,
+    async () => {
+      let said = "Copied";
+      try {
+        await copy(text());
+      } catch {
+        said = "Copying is not allowed here";
+      }
+      node.textContent = said;
+      setTimeout(() => {
+        node.textContent = label;
+      }, 1500);
+    },
+    more,
+  );
   return node;
 }

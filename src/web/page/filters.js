@@ -2,12 +2,21 @@
 
 // What the form shows when nobody has asked for anything; also the list of its fields.
 export const DEFAULTS = {
-  service: "", operation: "", tags: "", errors: "", minDuration: "", maxDuration: "", lookback: "60", limit: "100",
+  service: "",
+  operation: "",
+  tags: "",
+  errors: "",
+  minDuration: "",
+  maxDuration: "",
+  lookback: "60",
+  limit: "100",
 };
 
 export function fromAddress(search) {
   const query = new URLSearchParams(search);
-  return Object.fromEntries(Object.entries(DEFAULTS).map(([name, value]) => [name, query.get(name) || value]));
+  return Object.fromEntries(
+    Object.entries(DEFAULTS).map(([name, value]) => [name, query.get(name) || value]),
+  );
 }
 
 export function toAddress(filters) {
@@ -22,7 +31,9 @@ export function toAddress(filters) {
 
 // Whether fewer traces can be found than were received in that time.
 export function isNarrowed(filters) {
-  return Object.entries(DEFAULTS).some(([name, value]) => name !== "limit" && name !== "lookback" && filters[name] !== value);
+  return Object.entries(DEFAULTS).some(
+    ([name, value]) => name !== "limit" && name !== "lookback" && filters[name] !== value,
+  );
 }
 
 const WORD = /\s*("(?:[^"\\]|\\.)*"|[^\s"=]+)=("(?:[^"\\]|\\.)*"|[^\s"]*)(?=\s|$)/y;
@@ -37,7 +48,10 @@ export function parseTags(text) {
   let at = 0;
   while (text.slice(at).trim()) {
     const match = WORD.exec(text);
-    if (!match) throw new Error(`attributes are written key=value or key="a value", and this is not: ${text.slice(at).trim()}`);
+    if (!match)
+      throw new Error(
+        `attributes are written key=value or key="a value", and this is not: ${text.slice(at).trim()}`,
+      );
     tags.set(unquote(match[1]), unquote(match[2]));
     at = WORD.lastIndex;
   }

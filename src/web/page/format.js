@@ -1,6 +1,11 @@
 // format.js - times, durations and attribute values as text. Times are BigInt nanoseconds.
 
-const UNITS = [["ns", 1], ["µs", 1e3], ["ms", 1e6], ["s", 1e9]];
+const UNITS = [
+  ["ns", 1],
+  ["µs", 1e3],
+  ["ms", 1e6],
+  ["s", 1e9],
+];
 const DEPTH_MAX = 64; // of arrays and maps in attribute values
 
 // In the unit that reads best, with three digits: "1.52 ms".
@@ -54,9 +59,20 @@ function plain(value, depth) {
   if ("bytesValue" in value) return `base64 ${value.bytesValue}`;
   if ("arrayValue" in value) return (value.arrayValue.values || []).map((v) => plain(v, depth + 1));
   if ("kvlistValue" in value) {
-    return Object.fromEntries((value.kvlistValue.values || []).map((kv) => [kv.key, plain(kv.value, depth + 1)]));
+    return Object.fromEntries(
+      (value.kvlistValue.values || []).map((kv) => [kv.key, plain(kv.value, depth + 1)]),
+    );
   }
   return null;
+}
+
+// A part of an address; as it stands when its escapes are broken.
+export function decode(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 export function attribute(list, key) {

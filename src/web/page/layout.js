@@ -10,10 +10,15 @@ export function flatten(resourceSpans, serviceOf, big) {
         const start = big(raw.startTimeUnixNano);
         const end = big(raw.endTimeUnixNano);
         spans.push({
-          raw, service, resource: rs.resource || {}, scope: ss.scope || {},
+          raw,
+          service,
+          resource: rs.resource || {},
+          scope: ss.scope || {},
           // Without a start it hangs where it ends, without an end it has no length.
-          start: start || end, end: end > start ? end : start || end,
-          error: raw.status?.code === 2, name: raw.name || "unnamed span",
+          start: start || end,
+          end: end > start ? end : start || end,
+          error: raw.status?.code === 2,
+          name: raw.name || "unnamed span",
         });
       }
     }

@@ -7,9 +7,20 @@ import { big, count, duration, shortTime, time } from "./format.js";
 import { sendGuide } from "./setup.js";
 import { reasonText } from "./trace.js";
 
-const LOOKBACKS = [["15", "15 minutes"], ["60", "1 hour"], ["360", "6 hours"], ["1440", "1 day"], ["10080", "7 days"], ["43200", "30 days"]];
+const LOOKBACKS = [
+  ["15", "15 minutes"],
+  ["60", "1 hour"],
+  ["360", "6 hours"],
+  ["1440", "1 day"],
+  ["10080", "7 days"],
+  ["43200", "30 days"],
+];
 const LIMITS = ["20", "100", "500", "1500"].map((n) => [n, n]);
-const DURATION = { pattern: "\\s*([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+\\s*", title: "A number with ns, us, ms, s, m or h, like 1.5s", size: "7" };
+const DURATION = {
+  pattern: "\\s*([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+\\s*",
+  title: "A number with ns, us, ms, s, m or h, like 1.5s",
+  size: "7",
+};
 
 // --- the form ---
 
@@ -26,15 +37,33 @@ function field(label, input, kind) {
 function filterForm(filters, search) {
   const service = el("select", { name: "service" }, options(names([]), filters.service));
   const operation = el("select", { name: "operation" }, options(names([]), filters.operation));
-  const tags = el("input", { name: "tags", value: filters.tags, placeholder: 'http.route="/pay" retry=3', spellcheck: "false", autocapitalize: "off" });
+  const tags = el("input", {
+    name: "tags",
+    value: filters.tags,
+    placeholder: 'http.route="/pay" retry=3',
+    spellcheck: "false",
+    autocapitalize: "off",
+  });
   const text = (name, placeholder) => el("input", { name, value: filters[name], placeholder, ...DURATION });
   const choice = (name, list) => el("select", { name }, options(list, filters[name]));
-  const form = el("form", { class: "filters", "aria-label": "Filter" },
-    field("Service", service), field("Operation", operation), field("Attributes", tags, "wide"),
-    field("Shortest", text("minDuration", "100ms")), field("Longest", text("maxDuration", "2s")),
-    field("Started in the last", choice("lookback", LOOKBACKS)), field("At most", choice("limit", LIMITS)),
-    el("label", { class: "check" }, el("input", { type: "checkbox", name: "errors", value: "1", checked: Boolean(filters.errors) }), "Errors only"),
-    el("button", { class: "primary" }, "Find traces"));
+  const form = el(
+    "form",
+    { class: "filters", "aria-label": "Filter" },
+    field("Service", service),
+    field("Operation", operation),
+    field("Attributes", tags, "wide"),
+    field("Shortest", text("minDuration", "100ms")),
+    field("Longest", text("maxDuration", "2s")),
+    field("Started in the last", choice("lookback", LOOKBACKS)),
+    field("At most", choice("limit", LIMITS)),
+    el(
+      "label",
+      { class: "check" },
+      el("input", { type: "checkbox", name: "errors", value: "1", checked: Boolean(filters.errors) }),
+      "Errors only",
+    ),
+    el("button", { class: "primary" }, "Find traces"),
+  );
 
   tags.addEventListener("input", () => tags.setCustomValidity(""));
   form.addEventListener("submit", (event) => {
@@ -54,7 +83,10 @@ function filterForm(filters, search) {
     const list = of ? await api.operations(of).catch(() => []) : [];
     if (service.value === of) replace(operation, options(names(list), operation.value));
   };
-  service.addEventListener("change", () => { operation.value = ""; fillOperations(); });
+  service.addEventListener("change", () => {
+    operation.value = "";
+    fillOperations();
+  });
   let known = "";
   const refresh = async () => {
     const list = await api.services();
@@ -82,7 +114,11 @@ const COLUMNS = [
 function stateChip(t) {
   if (t.state === "open") return el("span", { class: "chip open" }, "open");
   const late = t.revision > 1;
-  return el("span", { class: "chip", title: reasonText(t.reason) }, late ? `revision ${t.revision}` : "finished");
+  return el(
+    "span",
+    { class: "chip", title: reasonText(t.reason) },
+    late ? `revision ${t.revision}` : "finished",
+  );
 }
 
 function row(t, longest) {
@@ -92,15 +128,41 @@ function row(t, longest) {
   const title = t.rootName
     ? [el("span", { class: "service" }, t.rootService), " ", el("span", { class: "span-name" }, t.rootName)]
     : `${t.traceId.slice(0, 8)}…, ${t.state === "open" ? "its root span has not come yet" : "without a root span"}`;
-  return el("tr", { "data-trace": t.traceId },
-    el("td", { class: "when" }, el("time", { datetime: new Date(Number(start / 1000000n)).toJSON(), title: time(start) }, shortTime(start))),
-    el("td", { class: "name" }, el("a", { href: `/trace/${t.traceId}` }, title),
-      el("span", { class: "small" }, shortTime(start), " ", t.state === "open" && stateChip(t))),
-    el("td", { class: "number" }, duration(big(t.durationNanos)), el("span", { class: "gauge", "aria-hidden": "true" }, bar)),
+  return el(
+    "tr",
+    { "data-trace": t.traceId },
+    el(
+      "td",
+      { class: "when" },
+      el(
+        "time",
+        { datetime: new Date(Number(start / 1000000n)).toJSON(), title: time(start) },
+        shortTime(start),
+      ),
+    ),
+    el(
+      "td",
+      { class: "name" },
+      el("a", { href: `/trace/${t.traceId}` }, title),
+      el("span", { class: "small" }, shortTime(start), " ", t.state === "open" && stateChip(t)),
+    ),
+    el(
+      "td",
+      { class: "number" },
+      duration(big(t.durationNanos)),
+      el("span", { class: "gauge", "aria-hidden": "true" }, bar),
+    ),
     el("td", { class: "number" }, t.spanCount.toLocaleString("en")),
-    el("td", { class: "number" }, t.errorCount > 0 ? el("span", { class: "chip bad" }, t.errorCount.toLocaleString("en")) : el("span", { class: "soft" }, "0")),
+    el(
+      "td",
+      { class: "number" },
+      t.errorCount > 0
+        ? el("span", { class: "chip bad" }, t.errorCount.toLocaleString("en"))
+        : el("span", { class: "soft" }, "0"),
+    ),
     el("td", { class: "number extra" }, String(t.serviceCount)),
-    el("td", { class: "extra" }, stateChip(t)));
+    el("td", { class: "extra" }, stateChip(t)),
+  );
 }
 
 // A table that keeps its rows (and so the focus) while traces come in.
@@ -110,11 +172,24 @@ function traceTable() {
   let traces = [];
   let sorted = { column: COLUMNS[0], order: -1 };
 
-  const heads = COLUMNS.map((column) => el("th", { scope: "col", class: column.class },
-    el("button", { type: "button", class: "sort", onclick: () => {
-      sorted = { column, order: sorted.column === column ? -sorted.order : column.order };
-      draw();
-    } }, column.title)));
+  const heads = COLUMNS.map((column) =>
+    el(
+      "th",
+      { scope: "col", class: column.class },
+      el(
+        "button",
+        {
+          type: "button",
+          class: "sort",
+          onclick: () => {
+            sorted = { column, order: sorted.column === column ? -sorted.order : column.order };
+            draw();
+          },
+        },
+        column.title,
+      ),
+    ),
+  );
 
   function draw() {
     const { column, order } = sorted;
@@ -122,8 +197,10 @@ function traceTable() {
       if (COLUMNS[i] === column) head.setAttribute("aria-sort", order > 0 ? "ascending" : "descending");
       else head.removeAttribute("aria-sort");
     });
-    const list = traces.map((t) => ({ t, key: column.key(t) }))
-      .sort((a, b) => (a.key < b.key ? -order : a.key > b.key ? order : 0)).map(({ t }) => t);
+    const list = traces
+      .map((t) => ({ t, key: column.key(t) }))
+      .sort((a, b) => (a.key < b.key ? -order : a.key > b.key ? order : 0))
+      .map(({ t }) => t);
     const longest = Math.max(1, ...list.map((t) => Number(big(t.durationNanos))));
     let at = body.firstChild;
     const kept = new Set(list.map((t) => t.traceId));
@@ -153,7 +230,10 @@ function traceTable() {
   }
   return {
     node: el("table", { class: "traces" }, el("thead", {}, el("tr", {}, heads)), body),
-    update(list) { traces = list; draw(); },
+    update(list) {
+      traces = list;
+      draw();
+    },
   };
 }
 
@@ -174,8 +254,19 @@ export async function showSearch(main, signal) {
     update();
   });
   const wide = matchMedia("(min-width: 48rem)");
-  const fold = el("details", { class: "fold-filters", open: wide.matches || isNarrowed(filters) }, el("summary", {}, "Filter"), form);
-  wide.addEventListener("change", () => { if (wide.matches) fold.open = true; }, { signal });
+  const fold = el(
+    "details",
+    { class: "fold-filters", open: wide.matches || isNarrowed(filters) },
+    el("summary", {}, "Filter"),
+    form,
+  );
+  wide.addEventListener(
+    "change",
+    () => {
+      if (wide.matches) fold.open = true;
+    },
+    { signal },
+  );
 
   function say() {
     const narrowed = isNarrowed(filters);
@@ -184,10 +275,18 @@ export async function showSearch(main, signal) {
   }
 
   async function nothing() {
-    const hours = LOOKBACKS.find(([value]) => value === filters.lookback)?.[1] || `${filters.lookback} minutes`;
+    const hours =
+      LOOKBACKS.find(([value]) => value === filters.lookback)?.[1] || `${filters.lookback} minutes`;
     summary.textContent = "";
     if (isNarrowed(filters)) {
-      replace(results, note("", "No trace matches. One span must meet all conditions. ", el("a", { href: "/" }, "Show all recent traces")));
+      replace(
+        results,
+        note(
+          "",
+          "No trace matches. One span must meet all conditions. ",
+          el("a", { href: "/" }, "Show all recent traces"),
+        ),
+      );
       return;
     }
     const status = await api.status();
@@ -196,7 +295,11 @@ export async function showSearch(main, signal) {
     if (results.firstChild?.dataset.waiting === String(waiting) && results.contains(guide.node)) return;
     const said = waiting
       ? note("", "Nothing has been received yet. This list fills by itself.")
-      : note("", `No trace began in the last ${hours}. `, el("a", { href: "/search?lookback=43200" }, "Look at 30 days"));
+      : note(
+          "",
+          `No trace began in the last ${hours}. `,
+          el("a", { href: "/search?lookback=43200" }, "Look at 30 days"),
+        );
     said.dataset.waiting = String(waiting);
     replace(results, said, guide.node);
   }
@@ -218,15 +321,20 @@ export async function showSearch(main, signal) {
     } catch (error) {
       if (signal.aborted || mine !== news) return;
       summary.textContent = "";
-      if (results.textContent !== `The search failed: ${error.message}.`) replace(results, note("bad", `The search failed: ${error.message}.`));
+      if (results.textContent !== `The search failed: ${error.message}.`)
+        replace(results, note("bad", `The search failed: ${error.message}.`));
     }
   }
 
   say();
   replace(main, el("div", { class: "head" }, heading, summary), fold, results);
   refreshNames().catch(() => {});
-  await api.poll(async () => {
-    await update();
-    await refreshNames().catch(() => {}); // the list says it when the gateway does not answer
-  }, () => (results.contains(table.node) ? 2000 : 800), signal);
+  await api.poll(
+    async () => {
+      await update();
+      await refreshNames().catch(() => {}); // the list says it when the gateway does not answer
+    },
+    () => (results.contains(table.node) ? 2000 : 800),
+    signal,
+  );
 }

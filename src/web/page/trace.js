@@ -2,7 +2,7 @@
 // open or not here yet is asked for again and again.
 import * as api from "./api.js";
 import { copyButton, el, note, replace } from "./dom.js";
-import { attribute, big, count, duration, time } from "./format.js";
+import { attribute, big, count, decode, duration, time } from "./format.js";
 import { arrange, extent, flatten } from "./layout.js";
 import { spanDetail } from "./span.js";
 import { waterfall } from "./waterfall.js";
@@ -33,10 +33,16 @@ function facts(spans, trace) {
   const { begin, finish } = extent(spans);
   const errors = spans.filter((s) => s.error).length;
   const item = (label, value, kind) => el("li", {}, `${label} `, el("b", { class: kind }, value));
-  return el("ul", { class: "facts" },
-    item("Started", begin > 0n ? time(begin) : "unknown"), item("Duration", duration(finish - begin)),
-    item("Spans", spans.length.toLocaleString("en")), item("Services", String(new Set(spans.map((s) => s.service)).size)),
-    item("Errors", errors.toLocaleString("en"), errors > 0 ? "bad" : undefined), item("Id", trace.traceId, "mono"));
+  return el(
+    "ul",
+    { class: "facts" },
+    item("Started", begin > 0n ? time(begin) : "unknown"),
+    item("Duration", duration(finish - begin)),
+    item("Spans", spans.length.toLocaleString("en")),
+    item("Services", String(new Set(spans.map((s) => s.service)).size)),
+    item("Errors", errors.toLocaleString("en"), errors > 0 ? "bad" : undefined),
+    item("Id", trace.traceId, "mono"),
+  );
 }
 
 function stateNotes(trace, spans) {
@@ -45,20 +51,66 @@ function stateNotes(trace, spans) {
   const open = trace.state === "open";
   const notes = [];
   if (open) {
-    const late = trace.revision > 0 ? ` It had been finished before (revision ${trace.revision}); late spans opened it again.` : "";
-    notes.push(note("warn", el("span", { class: "chip open" }, "open"), ` More spans may come; this page shows them as they do.${late}`));
+    const late =
+      trace.revision > 0
+        ? ` It had been finished before (revision ${trace.revision}); late spans opened it again.`
+        : "";
+    notes.push(
+      note(
+        "warn",
+        el("span", { class: "chip open" }, "open"),
+        ` More spans may come; this page shows them as they do.${late}`,
+      ),
+    );
   } else {
-    const late = trace.revision > 1 ? ` This is revision ${trace.revision}: late spans came after an earlier finish.` : "";
-    notes.push(note("", el("span", { class: "chip" }, "finished"), ` ${reasonText(trace.reason) || "for good"}.${late}`));
+    const late =
+      trace.revision > 1
+        ? ` This is revision ${trace.revision}: late spans came after an earlier finish.`
+        : "";
+    notes.push(
+      note(
+        "",
+        el("span", { class: "chip" }, "finished"),
+        ` ${reasonText(trace.reason) || "for good"}.${late}`,
+      ),
+    );
   }
-  if (circles > 0) notes.push(note("warn", "Some spans are each other's parents: the tree begins at the earliest of each circle."));
-  if (orphans > 0) notes.push(note("warn", `${count(orphans, "span")} ${orphans === 1 ? "has a parent that is" : "have parents that are"} not in this trace; shown at the top level.`));
-  if (orphans + circles === 0 && !spans.some((s) => !s.raw.parentSpanId)) notes.push(note("warn", "There is no root span."));
+  if (circles > 0)
+    notes.push(
+      note("warn", "Some spans are each other's parents: the tree begins at the earliest of each circle."),
+    );
+  if (orphans > 0)
+    notes.push(
+      note(
+        "warn",
+        `${count(orphans, "span")} ${orphans === 1 ? "has a parent that is" : "have parents that are"} not in this trace; shown at the top level.`,
+      ),
+    );
+  if (orphans + circles === 0 && !spans.some((s) => !s.raw.parentSpanId))
+    notes.push(note("warn", "There is no root span."));
   return notes;
 }
 
+// Keep the chosen span in the address. Not with each of many quick steps: browsers refuse that at some point.
+function addressKeeper(signal) {
+  let timer;
+  signal.addEventListener("abort", () => clearTimeout(timer));
+  return (address) => {
+    clearTimeout(timer);
+    if (!signal.aborted) timer = setTimeout(() => history.replaceState(null, "", address), 150);
+  };
+}
+
+// Where the keyboard may be when a trace is drawn again, and what takes its place there.
+const PLACES = [
+  [".tools input", ".tools input"],
+  [".detail", ".detail h2"],
+  ["[role=listbox]", "[role=listbox]"],
+];
+
 // Draw a trace; before: what draw() returned for an earlier state of it.
-function draw(main, trace, spans, spanId, before) {
+function draw(main, trace, spans, spanId, before, keepAddress) {
+  const place = PLACES.find(([part]) => main.querySelector(part)?.contains(document.activeElement));
   const rows = arrange(spans);
   const root = rows.find((s) => !s.raw.parentSpanId) || rows[0];
   const detail = el("section", { class: "detail", "aria-label": "Span", hidden: true });
@@ -66,6 +118,7 @@ function draw(main, trace, spans, spanId, before) {
   const close = () => {
     detail.hidden = true;
     split.classList.remove("with-detail");
+    keepAddress(location.pathname);
     fall.focus();
   };
   const fall = waterfall(rows, {
@@ -74,68 +127,118 @@ function draw(main, trace, spans, spanId, before) {
       split.classList.add("with-detail");
       spanDetail(detail, span, close);
       detail.scrollTop = 0;
-      history.replaceState(null, "", `#${encodeURIComponent(span.raw.spanId)}`);
+      keepAddress(`#${encodeURIComponent(span.raw.spanId)}`);
     },
     enter: () => detail.querySelector("h2")?.focus(),
     leave: close,
   });
-  detail.addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
+  detail.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") close();
+  });
   replace(split, fall.node, detail);
   document.title = `${root.service}: ${root.name} – Spangate`;
-  replace(main,
-    el("h1", {}, el("span", { class: "service" }, root.service), " ", el("span", { class: "span-name" }, root.name)),
-    facts(spans, trace), stateNotes(trace, spans),
-    el("div", { class: "tools" }, fall.tools,
-      el("span", { class: "right" }, copyButton("Copy link", () => location.href),
-        el("a", { class: "button", href: `/api/v1/traces/${trace.traceId}`, download: `${trace.traceId}.json` }, "Download JSON"))),
-    split);
+  replace(
+    main,
+    el(
+      "h1",
+      {},
+      el("span", { class: "service" }, root.service),
+      " ",
+      el("span", { class: "span-name" }, root.name),
+    ),
+    facts(spans, trace),
+    stateNotes(trace, spans),
+    el(
+      "div",
+      { class: "tools" },
+      fall.tools,
+      el(
+        "span",
+        { class: "right" },
+        copyButton("Copy link", () => location.href),
+        el(
+          "a",
+          { class: "button", href: `/api/v1/traces/${trace.traceId}`, download: `${trace.traceId}.json` },
+          "Download JSON",
+        ),
+      ),
+    ),
+    split,
+  );
   fall.start(spanId, before?.place());
+  if (place) main.querySelector(place[1])?.focus({ preventScroll: true });
   return fall;
 }
 
 function missing(main, id) {
   document.title = "Trace not found – Spangate";
-  replace(main, el("h1", {}, "Trace not found"),
-    note("warn", "No trace with the id ", el("span", { class: "mono" }, id), " is here. It may not have arrived yet, or retention has dropped it."),
-    el("p", { class: "soft" }, "This page shows it as soon as it comes."));
+  replace(
+    main,
+    el("h1", {}, "Trace not found"),
+    note(
+      "warn",
+      "No trace with the id ",
+      el("span", { class: "mono" }, id),
+      " is here. It may not have arrived yet, or retention has dropped it.",
+    ),
+    el("p", { class: "soft" }, "This page shows it as soon as it comes."),
+  );
 }
 
 export async function showTrace(main, signal) {
-  const text = decodeURIComponent(location.pathname.slice("/trace/".length));
+  const text = decode(location.pathname.slice("/trace/".length));
   const id = traceIdOf(text);
   if (!id) {
     document.title = "No trace id – Spangate";
-    replace(main, el("h1", {}, "No trace id"), note("bad", el("span", { class: "mono" }, text), " is not a trace id: that is up to 32 hexadecimal digits."));
+    replace(
+      main,
+      el("h1", {}, "No trace id"),
+      note(
+        "bad",
+        el("span", { class: "mono" }, text),
+        " is not a trace id: that is up to 32 hexadecimal digits.",
+      ),
+    );
     return;
   }
   document.title = `Trace ${id.slice(0, 8)} – Spangate`;
   const look = new AbortController();
   signal.addEventListener("abort", () => look.abort());
+  const keepAddress = addressKeeper(signal);
   let shown = "";
   let fall;
-  await api.poll(async () => {
-    try {
-      const trace = await api.trace(id);
-      if (signal.aborted) return;
-      const state = `${trace.state} ${trace.revision} ${trace.spanCount}`;
-      const spans = state === shown ? [] : flatten(trace.resourceSpans, (resource) => attribute(resource?.attributes, "service.name"), big);
-      if (spans.length > 0) {
-        const focused = document.activeElement?.getAttribute("role") === "listbox";
-        fall = draw(main, trace, spans, decodeURIComponent(location.hash.slice(1)), fall);
-        if (focused) fall.focus();
-        shown = state;
+  await api.poll(
+    async () => {
+      try {
+        const trace = await api.trace(id);
+        if (signal.aborted) return;
+        const state = `${trace.state} ${trace.revision} ${trace.spanCount}`;
+        const spans =
+          state === shown
+            ? []
+            : flatten(
+                trace.resourceSpans,
+                (resource) => attribute(resource?.attributes, "service.name"),
+                big,
+              );
+        if (spans.length > 0) {
+          fall = draw(main, trace, spans, decode(location.hash.slice(1)), fall, keepAddress);
+          shown = state;
+        }
+        if (trace.state !== "open") look.abort();
+      } catch (error) {
+        if (signal.aborted) return;
+        if (fall) return; // what is shown stays; the line at the top tells of a gateway that is away
+        if (error.status === 404) {
+          if (shown !== "missing") missing(main, id);
+          shown = "missing";
+        } else {
+          replace(main, el("h1", {}, "Trace"), note("bad", `The trace cannot be read: ${error.message}.`));
+          shown = "";
+        }
       }
-      if (trace.state !== "open") look.abort();
-    } catch (error) {
-      if (signal.aborted) return;
-      if (fall) return; // what is shown stays; the line at the top tells of a gateway that is away
-      if (error.status === 404) {
-        if (shown !== "missing") missing(main, id);
-        shown = "missing";
-      } else {
-        replace(main, el("h1", {}, "Trace"), note("bad", `The trace cannot be read: ${error.message}.`));
-        shown = "";
-      }
-    }
-  }, () => 1500, look.signal);
+    },
+    () => 1500,
+    look.signal,
+  );
 }

@@ -19,7 +19,8 @@ static void every_address_of_the_page_gives_the_document(void **state)
 {
     (void)state;
     static const char *const paths[] = {
-        "/", "/search", "/setup", "/index.html", "/trace/5b8efff798038103d269b633813fc60c", "/trace/",
+        "/",       "/search", "/setup", "/index.html", "/trace/5b8efff798038103d269b633813fc60c",
+        "/trace/",
     };
     const struct web_file *document = web_find("/");
 
@@ -87,8 +88,9 @@ static void the_whole_page_is_small(void **state)
 {
     (void)state;
     static const char *const files[] = {
-        "/",         "/style.css", "/api.js",    "/app.js",  "/dom.js",   "/filters.js",   "/format.js",
-        "/setup.js", "/layout.js", "/search.js", "/span.js", "/trace.js", "/waterfall.js",
+        "/",           "/style.css", "/api.js",       "/app.js",    "/dom.js",
+        "/filters.js", "/format.js", "/setup.js",     "/layout.js", "/search.js",
+        "/span.js",    "/trace.js",  "/waterfall.js",
     };
     size_t bytes = 0;
 
