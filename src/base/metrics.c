@@ -198,6 +198,18 @@ void metrics_on_collect(void (*collect)(void *ctx), void *ctx)
     (void)pthread_mutex_unlock(&table.lock);
 }
 
+void metrics_off_collect(void (*collect)(void *ctx), void *ctx)
+{
+    (void)pthread_mutex_lock(&table.lock);
+    for (size_t i = 0; i < table.collect_count; i++) {
+        if (table.collect[i].fn == collect && table.collect[i].ctx == ctx) {
+            table.collect[i] = table.collect[--table.collect_count];
+            break;
+        }
+    }
+    (void)pthread_mutex_unlock(&table.lock);
+}
+
 /* Prometheus label values escape backslash, quote and newline. */
 static void put_label_value(struct strbuf *out, const char *value)
 {

@@ -40,9 +40,10 @@ struct trace_log {
         struct partition *partitions; /* ascending by id and by seq */
         size_t partition_count, partition_cap;
         uint64_t tick;
-        uint64_t bytes;    /* stored */
-        uint64_t end;      /* seq that the next written block will have */
-        uint64_t next_seq; /* for the next submitted block */
+        uint64_t bytes;       /* stored */
+        uint64_t end;         /* seq that the next written block will have */
+        uint64_t next_seq;    /* for the next submitted block */
+        uint64_t replay_from; /* trace_log_set_replay_from(); 0: nobody said */
         uint64_t sealed_ns_last;
         struct block **pending; /* submitted, oldest first */
         size_t pending_count, pending_cap;

@@ -105,7 +105,9 @@ static void count_file(struct partition *p, const struct block_entry *entry)
         }
         p->files[p->file_count++] = (struct partition_file){.number = entry->file};
     }
-    p->files[p->file_count - 1].last_seq = entry->seq;
+    struct partition_file *file = &p->files[p->file_count - 1];
+    file->last_seq = entry->seq;
+    file->lsn_max = entry->lsn_max > file->lsn_max ? entry->lsn_max : file->lsn_max;
     p->file_max = entry->file > p->file_max ? entry->file : p->file_max;
 }
 

@@ -14,6 +14,7 @@ enum { PARTITION_NAME_MAX = 32 };
 struct partition_file {
     uint32_t number;
     uint64_t last_seq;
+    uint64_t lsn_max; /* the highest ingest-log record in its blocks */
 };
 
 struct partition {

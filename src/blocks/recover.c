@@ -4,8 +4,12 @@
  * Only directories of segment files are read, and headers where a file has none. A block counts as
  * stored when its sync returned, so only the newest block can be half written: it alone is read
  * whole. When its write had failed and was repeated, it stands in several files; the last whole
- * copy counts. Nothing here needs a person: what is damaged is copied to corrupt/, counted and
- * stepped over.
+ * copy counts. What is found in files that were not finished is synced before it counts, because
+ * the process may have been killed before it could.
+ *
+ * Nothing here needs a person: what is damaged is copied to corrupt/, counted and stepped over. But
+ * a disk that does not answer fails the opening, as in the ingest log: going on without a file that
+ * is there tomorrow would let destinations pass by its blocks.
  */
 #include "log.h"
 
@@ -18,9 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
-
-/* Numbers left out when a file cannot be read: its blocks may have any of them. */
-enum { SEQ_GAP = 1 << 20 };
 
 struct folder {
     uint64_t start_ns;
@@ -38,7 +39,6 @@ struct recovery {
     struct trace_log *log;
     struct trace_log_recovery *report;
     uint64_t seq_max;
-    bool unreadable;
     struct unfinished *unfinished;
     size_t unfinished_count, unfinished_cap;
 };
@@ -98,17 +98,14 @@ static bool list_folder(struct recovery *r, uint64_t partition, const char *name
         *file_max = numbers[i];
         if (!blockfile_path(dir, numbers[i], path)) {
             ok = error_set(err, ERR_INVALID, "path of partition %s is too long", name);
-        } else if (blockfile_list(fs, path, numbers[i], list, &found, save_damaged, r, err)) {
-            r->seq_max = found.seq_max > r->seq_max ? found.seq_max : r->seq_max;
-            if (!found.has_directory) {
-                note_unfinished(r, partition, numbers[i], found.good_len);
-            }
-        } else if (err->code == ERR_UNSUPPORTED) {
-            ok = false;
         } else {
-            r->unreadable = true;
-            log_error("trace_log", "segment cannot be read, its blocks are missing for now",
-                      "error=\"%s\"", err->message);
+            ok = blockfile_list(fs, path, numbers[i], list, &found, save_damaged, r, err);
+        }
+        if (ok) {
+            r->seq_max = found.seq_max > r->seq_max ? found.seq_max : r->seq_max;
+        }
+        if (ok && !found.has_directory) {
+            note_unfinished(r, partition, numbers[i], found.good_len);
         }
     }
     free(numbers);
@@ -191,7 +188,7 @@ static bool recover_folder(struct recovery *r, const struct folder *folder, bool
         list.count = check_newest(r, id, folder->name, list.entries, list.count);
     }
     list.count = entries_dedupe(list.entries, list.count);
-    if (list.count == 0 && !r->unreadable) {
+    if (list.count == 0) {
         remove_folder(log, folder->name);
     }
     if (list.count > 0) {
@@ -212,6 +209,42 @@ static bool recover_folder(struct recovery *r, const struct folder *folder, bool
     }
     free(list.entries);
     return true;
+}
+
+static bool sync_file(const struct fs *fs, const char *path, struct error *err)
+{
+    int fd = -1;
+
+    if (!fs_open(fs, path, O_RDWR, &fd, err)) {
+        return false;
+    }
+    bool ok = fs_sync(fs, fd, path, err);
+    fs_close(fs, fd);
+    return ok;
+}
+
+/*
+ * A process that was killed may have left a block that is whole and not synced, in a file whose name
+ * is not. It counts as stored from here on and the ingest log lets its records go, so it must be as
+ * durable as any other before.
+ */
+static bool sync_unfinished(struct recovery *r, struct error *err)
+{
+    struct trace_log *log = r->log;
+
+    for (size_t i = 0; i < r->unfinished_count; i++) {
+        const struct unfinished *u = &r->unfinished[i];
+        const struct partition *p = log_partition(log, u->partition);
+        char path[PATH_MAX];
+        char dir[PATH_MAX];
+
+        if (p != NULL && log_file_path(log, p->name, u->number, path) &&
+            log_partition_path(log, p->name, dir) &&
+            !(sync_file(log->fs, path, err) && fs_sync_dir(log->fs, dir, err))) {
+            return error_wrap(err, "make durable what was found");
+        }
+    }
+    return r->unfinished_count == 0 || fs_sync_dir(log->fs, log->config.dir, err);
 }
 
 /* Give files their directory now, so that the next start need not walk them. */
@@ -252,24 +285,32 @@ static int compare_folders(const void *a, const void *b)
     return left->start_ns < right->start_ns ? -1 : left->start_ns > right->start_ns;
 }
 
-/* The number kept when blocks were dropped; 0: none. */
-static uint64_t read_next_seq(struct trace_log *log)
+/*
+ * The numbers kept when blocks were dropped; 0: none. A file that is there and cannot be read is not
+ * the same as none: numbers given out twice would be passed by the destinations.
+ */
+static bool read_next_seq(struct trace_log *log, uint64_t *seq, struct error *err)
 {
     char path[PATH_MAX];
     char *text = NULL;
+    char *rest = NULL;
     size_t len = 0;
-    struct error ignored;
-    uint64_t seq = 0;
 
-    if (log_partition_path(log, "next-seq", path) &&
-        fs_read_file(log->fs, path, 64, &text, &len, &ignored)) {
-        seq = strtoull(text, NULL, 10);
-        free(text);
+    *seq = 0;
+    if (!log_partition_path(log, "next-seq", path)) {
+        return error_set(err, ERR_INVALID, "path under %s is too long", log->config.dir);
     }
-    return seq == UINT64_MAX ? 0 : seq;
+    if (!fs_read_file(log->fs, path, 64, &text, &len, err)) {
+        return err->code == ERR_NOT_FOUND || err->code == ERR_CORRUPT || err->code == ERR_TOO_LARGE;
+    }
+    uint64_t next = strtoull(text, &rest, 10);
+    uint64_t replay_from = strtoull(rest, NULL, 10);
+    *seq = next == UINT64_MAX ? 0 : next;
+    log->shared.replay_from = replay_from == UINT64_MAX ? 0 : replay_from;
+    free(text);
+    return true;
 }
 
-/* Two processes that recover and write the same files would destroy them. */
 static bool lock_folder(struct trace_log *log, struct error *err)
 {
     char path[PATH_MAX];
@@ -335,11 +376,12 @@ bool log_recover(struct trace_log *log, struct trace_log_recovery *report, struc
     for (size_t i = 0; ok && i < folder_count; i++) {
         ok = recover_folder(&r, &folders[i], i + 1 == folder_count, err);
     }
+    uint64_t kept = 0;
+    ok = ok && sync_unfinished(&r, err) && read_next_seq(log, &kept, err);
     if (ok) {
         finish_files(&r);
-        uint64_t kept = read_next_seq(log);
         uint64_t next = r.seq_max + 1 + (report->quarantined > 0);
-        log->shared.next_seq = (kept > next ? kept : next) + (r.unreadable ? SEQ_GAP : 0);
+        log->shared.next_seq = kept > next ? kept : next;
     }
     free(r.unfinished);
     free(folders);

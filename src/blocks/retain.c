@@ -32,12 +32,13 @@ struct retention {
 static bool save_next_seq(struct trace_log *log, struct error *err)
 {
     char path[PATH_MAX];
-    char text[32];
+    char text[48];
 
     log_lock(log);
     uint64_t next = log->shared.next_seq;
+    uint64_t replay_from = log->shared.replay_from;
     log_unlock(log);
-    (void)snprintf(text, sizeof(text), "%" PRIu64 "\n", next);
+    (void)snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64 "\n", next, replay_from);
     if (!log_partition_path(log, "next-seq", path)) {
         return error_set(err, ERR_INVALID, "path under %s is too long", log->config.dir);
     }
@@ -183,7 +184,9 @@ struct oldest {
     bool only; /* there is no newer partition */
     uint64_t id, last_seq, sealed_ns_max, block_count;
     uint64_t file_last_seq; /* of its first segment file */
+    uint64_t lsn_max, file_lsn_max;
     uint64_t delivered;
+    uint64_t replay_from;
     uint64_t bytes; /* of the whole log */
     bool has_cursors;
 };
@@ -202,7 +205,12 @@ static struct oldest look_at_oldest(struct trace_log *log)
         o.sealed_ns_max = p->sealed_ns_max;
         o.block_count = p->block_count;
         o.file_last_seq = p->file_count > 0 ? p->files[0].last_seq : UINT64_MAX;
+        for (size_t i = 0; i < p->file_count; i++) {
+            o.lsn_max = p->files[i].lsn_max > o.lsn_max ? p->files[i].lsn_max : o.lsn_max;
+        }
+        o.file_lsn_max = p->file_count > 0 ? p->files[0].lsn_max : 0;
     }
+    o.replay_from = log->shared.replay_from == 0 ? UINT64_MAX : log->shared.replay_from;
     o.delivered = log_delivered(log);
     o.bytes = log->shared.bytes;
     o.has_cursors = log->shared.cursor_count > 0;
@@ -261,15 +269,20 @@ static bool drop_empty(const struct retention *r, struct error *err)
     }
 }
 
+/*
+ * Not before the ingest log has let go of all its records up to those in the blocks: after a crash
+ * they would come back, and nobody would know that they were delivered.
+ */
 static bool drop_delivered(const struct retention *r, struct error *err)
 {
     for (;;) {
         struct oldest o = look_at_oldest(r->log);
-        if (!o.exists || o.block_count == 0 || !o.has_cursors || o.file_last_seq >= o.delivered) {
+        if (!o.exists || o.block_count == 0 || !o.has_cursors || o.file_last_seq >= o.delivered ||
+            o.file_lsn_max >= o.replay_from) {
             return drop_empty(r, err);
         }
-        bool ok = !o.only && o.last_seq < o.delivered ? drop_partition(r, o.id, "delivered", err)
-                                                      : drop_file(r->log, o.id, err);
+        bool whole = !o.only && o.last_seq < o.delivered && o.lsn_max < o.replay_from;
+        bool ok = whole ? drop_partition(r, o.id, "delivered", err) : drop_file(r->log, o.id, err);
         if (!ok) {
             return false;
         }

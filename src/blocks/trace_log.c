@@ -965,6 +965,23 @@ void trace_log_set_cursor(struct trace_log *log, const char *sink, uint64_t seq)
     block_cache_release(gone);
 }
 
+void trace_log_set_replay_from(struct trace_log *log, uint64_t lsn)
+{
+    log_lock(log);
+    if (lsn > log->shared.replay_from) {
+        log->shared.replay_from = lsn;
+    }
+    log_unlock(log);
+}
+
+uint64_t trace_log_replay_from(struct trace_log *log)
+{
+    log_lock(log);
+    uint64_t lsn = log->shared.replay_from;
+    log_unlock(log);
+    return lsn;
+}
+
 uint64_t log_delivered(const struct trace_log *log)
 {
     uint64_t least = UINT64_MAX;

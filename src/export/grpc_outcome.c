@@ -145,6 +145,20 @@ static bool parse_number(struct slice text, uint64_t max, uint64_t *out)
     return value <= max;
 }
 
+/* What a refusal for good is about: sink.h tells those apart that are not about the content. */
+static enum error_code reason_of(unsigned status)
+{
+    switch (status) {
+    case GRPC_PERMISSION_DENIED:
+    case GRPC_UNAUTHENTICATED:
+        return ERR_UNAUTHENTICATED;
+    case GRPC_UNIMPLEMENTED:
+        return ERR_UNSUPPORTED;
+    default:
+        return ERR_INVALID;
+    }
+}
+
 static void set_verdict(struct sink_outcome *out, enum sink_verdict verdict, enum error_code code)
 {
     out->verdict = verdict;
@@ -169,7 +183,7 @@ static void judge_http(const struct h2_response *response, struct sink_outcome *
             out->retry_after_ms = seconds * 1000;
         }
     } else {
-        set_verdict(out, SINK_REJECTED, ERR_INVALID);
+        set_verdict(out, SINK_REJECTED, reason_of(status));
     }
 }
 
@@ -211,8 +225,7 @@ static void judge_status(const struct h2_response *response, unsigned status,
                is_about_size(message.data)) {
         set_verdict(out, SINK_TOO_LARGE, ERR_TOO_LARGE);
     } else {
-        set_verdict(out, SINK_REJECTED,
-                    status == GRPC_UNAUTHENTICATED ? ERR_UNAUTHENTICATED : ERR_INVALID);
+        set_verdict(out, SINK_REJECTED, reason_of(status));
     }
     strbuf_deinit(&message);
 }

@@ -84,6 +84,7 @@ static enum error_code error_code_of(long status)
         return ERR_NOT_FOUND;
     case 413:
         return ERR_TOO_LARGE;
+    case 405:
     case 415:
         return ERR_UNSUPPORTED;
     case 429:

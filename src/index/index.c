@@ -273,6 +273,7 @@ struct blocks_question {
     struct slice service;
     int64_t start_min, start_max;
     uint64_t start_ns_min, start_ns_max;
+    uint64_t end;   /* blocks from here on were looked at already, indexed meanwhile or not */
     uint64_t below; /* where the next portion begins */
     uint64_t after; /* below after that portion */
     struct seq_list found;
@@ -338,6 +339,14 @@ static bool add_missing(struct index *index, struct blocks_question *q,
         }
     }
     seq_list_sort(&q->found);
+    /* What was missing may have come into the file since. */
+    size_t kept = 0;
+    for (size_t i = 0; i < q->found.count; i++) {
+        if (kept == 0 || q->found.seqs[kept - 1] != q->found.seqs[i]) {
+            q->found.seqs[kept++] = q->found.seqs[i];
+        }
+    }
+    q->found.count = kept;
     return true;
 }
 
@@ -346,7 +355,7 @@ static bool blocks_in(struct index *index, const struct partition_view *view,
 {
     bool in_range = view->start_max >= q->start_min && view->start_min <= q->start_max;
 
-    q->below = UINT64_MAX;
+    q->below = q->end;
     if (!view->damaged && !in_range) {
         return hand_over_scanned(index, q, &view->missing, err);
     }
@@ -379,6 +388,7 @@ bool index_blocks(struct index *index, struct slice service, uint64_t start_ns_m
         .start_max = db_time(start_ns_max),
         .start_ns_min = start_ns_min,
         .start_ns_max = start_ns_max,
+        .end = end,
         .below = UINT64_MAX,
         .each = each,
         .ctx = ctx,

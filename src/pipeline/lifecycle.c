@@ -134,8 +134,11 @@ static bool remember_block(void *ctx, const struct block_info *info)
     struct block *block = NULL;
     struct error err;
 
-    if (info->lsn_max < warm->oldest_lsn && warm->blocks >= WARM_BLOCKS) {
-        return false;
+    /* Not in order of the records: a block may hold an old trace that took long to finish. */
+    if (info->lsn_max >= warm->oldest_lsn) {
+        warm->pipeline->replay_from_seq = info->seq;
+    } else if (warm->blocks >= WARM_BLOCKS) {
+        return true;
     }
     warm->blocks++;
     if (!trace_log_load(warm->pipeline->log, info->seq, BLOCK_TABLES, &block, &err)) {
@@ -151,6 +154,17 @@ static bool remember_block(void *ctx, const struct block_info *info)
     return true;
 }
 
+/* A disk that fails must not keep us from starting: it is waited for only when memory is full. */
+static void store_replayed(struct pipeline *p)
+{
+    uint64_t wait_ns = 0;
+    do {
+        while (pipeline_store(p, wait_ns)) {
+        }
+        wait_ns = NS_PER_S;
+    } while (p->store.job != NULL && budget_level(p->budget) >= REFUSE_LEVEL);
+}
+
 static bool replay_record(void *ctx, const struct wal_record *record, struct error *err)
 {
     struct pipeline *p = ctx;
@@ -158,7 +172,7 @@ static bool replay_record(void *ctx, const struct wal_record *record, struct err
     struct error bad;
 
     (void)err;
-    if (record->signal != OTLP_TRACES) {
+    if (record->signal != OTLP_TRACES || record->lsn < trace_log_replay_from(p->log)) {
         wal_release(p->wal, &record->lsn, 1);
         return true;
     }
@@ -175,17 +189,21 @@ static bool replay_record(void *ctx, const struct wal_record *record, struct err
     pipeline_take_in(p, batch, record->lsn, record->route);
     span_batch_unref(batch);
     pipeline_finish_traces(p); /* what does not fit into memory goes to the trace log now */
-    while (ring_count(&p->to_store) > 0) {
-        (void)pipeline_store(p, 0);
-    }
+    store_replayed(p);
     return true;
 }
 
 static bool replay(struct pipeline *p, struct error *err)
 {
-    struct warm warm = {.pipeline = p, .oldest_lsn = wal_oldest(p->wal)};
+    uint64_t first_lsn = wal_first(p->wal);
     struct wal_recovery found = {0};
-    p->replay_from_lsn = warm.oldest_lsn;
+    p->replay_from_lsn = trace_log_replay_from(p->log);
+    wal_begin_at(p->wal, p->replay_from_lsn);
+    if (first_lsn > p->replay_from_lsn) {
+        p->replay_from_lsn = first_lsn;
+    }
+    p->replay_from_seq = trace_log_end(p->log);
+    struct warm warm = {.pipeline = p, .oldest_lsn = p->replay_from_lsn};
     uint64_t begun_ns = clock_monotonic(p->clock);
 
     trace_log_each(p->log, remember_block, &warm);
@@ -216,25 +234,23 @@ static void log_main(void *arg)
     }
 }
 
+bool pipeline_wind_up(struct pipeline *p)
+{
+    pipeline_finish_traces(p);
+    bool due = correlator_next_ns(p->trace.correlator) <= clock_monotonic(p->clock);
+    return !pipeline_seal(p) || block_builder_lsns(p->trace.builder) > 0 || due;
+}
+
 static void trace_main(void *arg)
 {
     struct pipeline *p = arg;
     while (pipeline_correlate(p, 100 * NS_PER_MS) || !ring_is_closed(&p->to_trace)) {
     }
-    /* The last turn: nothing comes in any more. */
     if (p->config.finish_on_shutdown) {
         correlator_finish_all(p->trace.correlator, TRACE_SHUTDOWN);
     }
-    do {
-        pipeline_finish_traces(p);
-        if (p->trace.stuck != NULL) {
-            if (ring_push_wait(&p->to_store, p->trace.stuck)) {
-                p->trace.stuck = NULL;
-            }
-        }
-    } while (correlator_next_ns(p->trace.correlator) <= clock_monotonic(p->clock));
-    while (!pipeline_seal(p)) {
-        if (ring_push_wait(&p->to_store, p->trace.stuck)) {
+    while (pipeline_wind_up(p)) {
+        if (p->trace.stuck != NULL && ring_push_wait(&p->to_store, p->trace.stuck)) {
             p->trace.stuck = NULL;
         }
     }
@@ -284,14 +300,14 @@ void pipeline_close(struct pipeline *p)
     if (p == NULL) {
         return;
     }
+    struct store_job *job;
+    metrics_off_collect(collect, p);
     pipeline_drop_queued(p);
-    struct store_job *job = p->trace.stuck;
-    while (job != NULL || ring_pop(&p->to_store, (void **)&job, 1) == 1) {
-        /* Sealed, never written: its spans are still in the ingest log. */
-        block_unref(job->block);
-        free(job->lsns);
-        free(job);
-        job = NULL;
+    /* Sealed, never written: their spans are still in the ingest log. */
+    pipeline_free_job(p->store.job);
+    pipeline_free_job(p->trace.stuck);
+    while (ring_pop(&p->to_store, (void **)&job, 1) == 1) {
+        pipeline_free_job(job);
     }
     if (p->index != NULL) {
         index_close(p->index);

@@ -86,12 +86,18 @@ bool pipeline_trace(struct pipeline *p, const struct trace_id *id, struct trace_
 struct search {
     struct pipeline *pipeline;
     const struct trace_filter *filter;
+    size_t wanted;        /* one more than the limit, to know whether there are more; 0: all */
     uint64_t deadline_ns; /* monotonic */
     struct trace_summary *found;
     size_t count, cap;
     uint32_t *table; /* open addressing over found, by trace id: index + 1 */
     size_t table_cap;
     size_t spans_seen;
+    /* Blocks that were not written when open traces were looked at, and where they begin: from
+     * there on, stored blocks are these again, or hold what was open. */
+    struct block **pending;
+    size_t pending_count;
+    uint64_t pending_from;
     bool truncated;
     struct error err;
     bool failed;
@@ -204,7 +210,7 @@ static bool match_open(void *ctx, const struct finished_trace *trace)
     }
     summary->span_count += (uint32_t)trace->span_count;
     summary->service_count = services;
-    return search->count < filter->limit || filter->limit == 0;
+    return search->count < search->wanted || search->wanted == 0;
 }
 
 static struct slice span_service(const struct block *block, const struct block_span *span)
@@ -271,10 +277,38 @@ static void match_block(struct search *search, const struct block *block)
     }
 }
 
-static bool match_pending(void *ctx, const struct block *block)
+static bool keep_pending(void *ctx, const struct block *block)
 {
-    match_block(ctx, block);
+    struct search *search = ctx;
+    size_t count = search->pending_count;
+
+    search->pending = mem_realloc(search->pending, (count + 1) * sizeof(struct block *));
+    search->pending[search->pending_count++] = block_ref(block);
+    if (block->seq < search->pending_from) {
+        search->pending_from = block->seq;
+    }
     return true;
+}
+
+/* No block is sealed meanwhile when the trace thread does it, so that none is counted twice. */
+static void keep_all_pending(struct search *search)
+{
+    struct trace_log *log = search->pipeline->log;
+
+    search->pending_from = UINT64_MAX;
+    trace_log_pending_each(log, keep_pending, search);
+    if (search->pending_count == 0) {
+        search->pending_from = trace_log_end(log);
+    }
+}
+
+static void match_pending(struct search *search)
+{
+    for (size_t i = 0; i < search->pending_count; i++) {
+        match_block(search, search->pending[i]);
+        block_unref(search->pending[i]);
+    }
+    free(search->pending);
 }
 
 static void search_open(struct pipeline *p, void *arg)
@@ -285,6 +319,7 @@ static void search_open(struct pipeline *p, void *arg)
     if (unfinished != NULL) {
         match_block(search, unfinished);
     }
+    keep_all_pending(search);
 }
 
 static int newest_first(const void *a, const void *b)
@@ -297,15 +332,14 @@ static int newest_first(const void *a, const void *b)
 /* With enough found: is an older block still able to bring a newer trace? */
 static bool enough(const struct search *search, uint64_t block_start_max)
 {
-    size_t limit = search->filter->limit;
-    if (limit == 0 || search->count < limit) {
+    if (search->wanted == 0 || search->count < search->wanted) {
         return false;
     }
     size_t newer = 0;
     for (size_t i = 0; i < search->count; i++) {
         newer += search->found[i].start_ns > block_start_max;
     }
-    return newer >= limit;
+    return newer >= search->wanted;
 }
 
 static bool match_stored(void *ctx, uint64_t seq)
@@ -316,6 +350,9 @@ static bool match_stored(void *ctx, uint64_t seq)
 
     if (past_deadline(search)) {
         return false;
+    }
+    if (seq >= search->pending_from) {
+        return true;
     }
     if (!trace_log_load(search->pipeline->log, seq, parts, &block, &search->err)) {
         search->truncated |= search->err.code != ERR_NOT_FOUND;
@@ -331,11 +368,15 @@ bool pipeline_search(struct pipeline *p, const struct trace_filter *filter, uint
                      struct trace_summary **summaries, size_t *count, bool *truncated,
                      struct error *err)
 {
-    struct search search = {
-        .pipeline = p, .filter = filter, .deadline_ns = clock_monotonic(p->clock) + deadline_ns};
+    struct search search = {.pipeline = p,
+                            .filter = filter,
+                            .wanted = filter->limit > 0 ? filter->limit + 1 : 0,
+                            .deadline_ns = clock_monotonic(p->clock) + deadline_ns};
     grow_found(&search);
-    (void)pipeline_call(p, search_open, &search);
-    trace_log_pending_each(p->log, match_pending, &search);
+    if (!pipeline_call(p, search_open, &search)) {
+        keep_all_pending(&search); /* while stopping, only what is stored */
+    }
+    match_pending(&search);
 
     bool ok = true;
     if (p->index != NULL) {
@@ -351,6 +392,7 @@ bool pipeline_search(struct pipeline *p, const struct trace_filter *filter, uint
     qsort(search.found, search.count, sizeof(*search.found), newest_first);
     if (filter->limit > 0 && search.count > filter->limit) {
         search.count = filter->limit;
+        search.truncated = true;
     }
     *summaries = search.found;
     *count = search.count;

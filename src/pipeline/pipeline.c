@@ -185,15 +185,20 @@ static size_t incomplete_count(const struct span_batch *batch)
 /* The request is durable: hand it on first, then say so, so that a query after "ok" finds it. */
 static void accept_request(struct pipeline *p, struct pending *pending)
 {
+    static const enum metric_id accepted[OTLP_SIGNALS] = {
+        [OTLP_TRACES] = METRIC_SPANS_ACCEPTED,
+        [OTLP_METRICS] = METRIC_METRIC_POINTS_ACCEPTED,
+        [OTLP_LOGS] = METRIC_LOG_RECORDS_ACCEPTED,
+    };
     struct ingest_request request = pending->request;
     size_t rejected = reject_count(pending);
     char reason[sizeof(((struct span_batch *)0)->reject_reason)];
     (void)snprintf(reason, sizeof(reason), "%s", reject_reason(pending));
 
+    series_add(
+        metric_series(accepted[request.signal], receiver_name(p, &request), request.transport),
+        pending->items);
     if (request.signal == OTLP_TRACES) {
-        series_add(
-            metric_series(METRIC_SPANS_ACCEPTED, receiver_name(p, &request), request.transport),
-            pending->items);
         count_refused(p, &request, rejected);
         metric_add(METRIC_SPANS_INCOMPLETE, incomplete_count(pending->batch));
         atomic_fetch_add(&p->stats.spans_open, (int64_t)pending->items);
@@ -418,37 +423,31 @@ bool pipeline_call(struct pipeline *p, void (*fn)(struct pipeline *p, void *arg)
 
 /* ---- store thread ---- */
 
-/* Write the block, again and again while the disk fails. false: we are stopping and it still
- * fails. */
+/* false: the disk fails. */
 static bool write_block(struct pipeline *p, struct block *block)
 {
     struct error err;
-    while (!trace_log_write(p->log, block, &err)) {
-        if (!atomic_exchange(&p->stats.store_failing, true)) {
-            log_error("pipeline", "trace log cannot be written, will retry",
-                      "error=\"%s\" effect=\"traces stay in the ingest log\"", err.message);
+    if (trace_log_write(p->log, block, &err)) {
+        if (atomic_exchange(&p->stats.store_failing, false)) {
+            log_info("pipeline", "trace log works again", "");
         }
-        if (atomic_load(&p->stats.state) == PIPELINE_DRAINING) {
-            log_error("pipeline", "stopping with traces only in the ingest log", "spans=%u",
-                      block->span_count);
-            return false;
-        }
-        void *none;
-        (void)ring_pop_wait(&p->pause, &none, 1, NS_PER_S); /* closed at stop: ends early */
+        return true;
     }
-    if (atomic_exchange(&p->stats.store_failing, false)) {
-        log_info("pipeline", "trace log works again", "");
+    if (!atomic_exchange(&p->stats.store_failing, true)) {
+        log_error("pipeline", "trace log cannot be written, will retry",
+                  "error=\"%s\" effect=\"traces stay in the ingest log\"", err.message);
     }
-    return true;
+    return false;
 }
 
-static void store(struct pipeline *p, struct store_job *job)
+/* false: the block could not be written, and the ingest log keeps its records. */
+static bool store(struct pipeline *p, struct store_job *job)
 {
     struct error err;
 
     if (job->block->span_count > 0) {
         if (!write_block(p, job->block)) {
-            return; /* the ingest log keeps its records */
+            return false;
         }
         if (p->index != NULL && !index_add(p->index, job->block, &err)) {
             metric_add(METRIC_INDEX_FAILURES, 1);
@@ -459,6 +458,51 @@ static void store(struct pipeline *p, struct store_job *job)
     atomic_fetch_sub(&p->stats.spans_open, (int64_t)job->lsn_count);
     size_t released = lsn_refs_drop(&p->refs, job->lsns, job->lsn_count);
     wal_release(p->wal, job->lsns, released);
+    return true;
+}
+
+void pipeline_free_job(struct store_job *job)
+{
+    if (job != NULL) {
+        block_unref(job->block);
+        free(job->lsns);
+        free(job);
+    }
+}
+
+/* Whether it is time to try the block again that the disk did not take; waits for that a while. */
+static bool is_retry_due(struct pipeline *p, uint64_t wait_ns)
+{
+    uint64_t now_ns = clock_monotonic(p->clock);
+    void *none;
+
+    if (now_ns < p->store.retry_ns && !ring_is_closed(&p->pause)) {
+        uint64_t left_ns = p->store.retry_ns - now_ns;
+        (void)ring_pop_wait(&p->pause, &none, 1, left_ns < wait_ns ? left_ns : wait_ns);
+    }
+    return clock_monotonic(p->clock) >= p->store.retry_ns || ring_is_closed(&p->pause);
+}
+
+/*
+ * Write the block whose turn it is. Blocks are written in order, so while one cannot be, it stays.
+ * When we are stopping nothing is tried again: that block and those behind it are in the ingest
+ * log, too.
+ */
+static void work_on_job(struct pipeline *p)
+{
+    bool done = !p->store.given_up && store(p, p->store.job);
+    if (!done && atomic_load(&p->stats.state) == PIPELINE_DRAINING) {
+        log_error("pipeline", "stopping with traces only in the ingest log", "spans=%u",
+                  p->store.job->block->span_count);
+        p->store.given_up = true;
+        done = true;
+    }
+    if (done) {
+        pipeline_free_job(p->store.job);
+        p->store.job = NULL;
+    } else {
+        p->store.retry_ns = clock_monotonic(p->clock) + NS_PER_S;
+    }
 }
 
 static void drop_partition(void *ctx, uint64_t partition)
@@ -478,6 +522,7 @@ static void keep_house(struct pipeline *p)
         return;
     }
     p->store.housekeeping_ns = now_ns + NS_PER_S;
+    trace_log_set_replay_from(p->log, wal_oldest_unreleased(p->wal));
     if (!trace_log_retain(p->log, drop_partition, p, &full, &err)) {
         log_error("pipeline", "old traces cannot be dropped", "error=\"%s\"", err.message);
     }
@@ -491,14 +536,12 @@ static void keep_house(struct pipeline *p)
 
 bool pipeline_store(struct pipeline *p, uint64_t wait_ns)
 {
-    struct store_job *job = NULL;
-    size_t count = ring_pop_wait(&p->to_store, (void **)&job, 1, wait_ns);
-    if (count > 0) {
-        store(p, job);
-        block_unref(job->block);
-        free(job->lsns);
-        free(job);
+    bool due = p->store.job != NULL
+                   ? is_retry_due(p, wait_ns)
+                   : ring_pop_wait(&p->to_store, (void **)&p->store.job, 1, wait_ns) > 0;
+    if (due) {
+        work_on_job(p);
     }
     keep_house(p);
-    return count > 0;
+    return due;
 }

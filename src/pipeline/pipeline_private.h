@@ -68,7 +68,8 @@ struct pipeline {
     struct trace_log *log;
     struct index *index; /* NULL without trace_store */
     struct lsn_refs refs;
-    uint64_t replay_from_lsn; /* oldest record of the ingest log at start */
+    uint64_t replay_from_seq; /* no block before has spans of records from replay_from_lsn on */
+    uint64_t replay_from_lsn; /* records before are not there any more, or stored */
     struct ring to_log, to_trace, to_store;
     struct ring pause; /* nothing ever goes in: the store thread waits here between attempts */
     struct thread log_thread, trace_thread, store_thread;
@@ -87,6 +88,9 @@ struct pipeline {
 
     /* Touched by the store thread only. */
     struct {
+        struct store_job *job; /* the one at work; it stays while the disk does not take it */
+        uint64_t retry_ns;     /* when it is tried again */
+        bool given_up;         /* stopping on a failing disk: nothing is written any more */
         uint64_t housekeeping_ns;
     } store;
 
@@ -113,7 +117,12 @@ bool pipeline_store(struct pipeline *p, uint64_t wait_ns);
 void pipeline_take_in(struct pipeline *p, const struct span_batch *batch, uint64_t lsn,
                       uint32_t route);
 void pipeline_finish_traces(struct pipeline *p);
-bool pipeline_seal(struct pipeline *p); /* false: to_store is full */
+bool pipeline_seal(struct pipeline *p);        /* false: to_store is full */
+void pipeline_free_job(struct store_job *job); /* NULL is allowed */
+
+/* The trace thread's turn at the end, when nothing comes in any more. false: all that is to be
+ * stored is on its way. */
+bool pipeline_wind_up(struct pipeline *p);
 
 /* Run fn on the trace thread; false: it is not running. */
 bool pipeline_call(struct pipeline *p, void (*fn)(struct pipeline *p, void *arg), void *arg);

@@ -98,7 +98,7 @@ static bool next(void *ctx, const struct sink_cursor *from, size_t items_min, si
             break; /* nothing for us in a long stretch: let the cursor move on */
         }
     }
-    batch->trace_count = batch->item_count > 0 ? 1 : 0;
+    /* No traces are counted: what is refused for good is then looked for request by request. */
     batch->body = strbuf_slice(&source->body);
     *out = (struct sink_cursor){.seq = at};
     return true;

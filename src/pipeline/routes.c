@@ -1,14 +1,24 @@
 /*
  * routes.c - which bit is which pipeline.
+ *
+ * The file holds the same text twice: "spangate-routes 1 LENGTH CRC", then LENGTH bytes of pipeline
+ * ids, one a line. Either copy will do. When both are damaged, bits are given as in a new folder,
+ * in the order of the configuration: the same as before, unless its pipelines were changed since.
  */
 #include "routes.h"
 
+#include <spangate/base/hash.h>
+#include <spangate/base/log.h>
 #include <spangate/base/mem.h>
 #include <spangate/base/strbuf.h>
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-enum { FILE_BYTES_MAX = 64 * 1024 };
+enum { FILE_BYTES_MAX = 64 * 1024, HEADER_BYTES_MAX = 64 };
+
+#define FILE_WORDS "spangate-routes 1 "
 
 static size_t bit_of(const struct routes *routes, const char *id)
 {
@@ -32,18 +42,80 @@ static bool add(struct routes *routes, const char *id, struct error *err)
     return true;
 }
 
+/* The header of a copy with these ids; its length. */
+static size_t format_header(struct slice ids, char *out)
+{
+    return (size_t)snprintf(out, HEADER_BYTES_MAX, FILE_WORDS "%zu %08" PRIx32 "\n", ids.len,
+                            crc32c(0, ids.data, ids.len));
+}
+
+/* The ids of the copy that begins here. false: it is damaged. */
+static bool parse_copy(const char *at, const char *end, struct slice *ids)
+{
+    char header[HEADER_BYTES_MAX];
+    const char *begin = memchr(at, '\n', (size_t)(end - at));
+
+    if (begin == NULL) {
+        return false;
+    }
+    begin++;
+    size_t len = strtoul(at + strlen(FILE_WORDS), NULL, 10);
+    if (len > (size_t)(end - begin)) {
+        return false;
+    }
+    *ids = (struct slice){(const uint8_t *)begin, len};
+    size_t header_len = format_header(*ids, header);
+    return header_len == (size_t)(begin - at) && memcmp(header, at, header_len) == 0;
+}
+
+/* A copy that is whole; false: there is none. The text ends with a NUL. */
+static bool find_copy(const char *text, size_t len, struct slice *ids)
+{
+    const char *end = text + len;
+    const char *at = text;
+
+    while ((at = memmem(at, (size_t)(end - at), FILE_WORDS, strlen(FILE_WORDS))) != NULL) {
+        if (parse_copy(at, end, ids)) {
+            return true;
+        }
+        at++;
+    }
+    return false;
+}
+
+static bool add_all(struct routes *routes, struct slice ids, struct error *err)
+{
+    char *text = mem_strndup(ids.data, ids.len);
+    bool ok = true;
+    char *rest = text;
+
+    for (char *line = strsep(&rest, "\n"); ok && line != NULL; line = strsep(&rest, "\n")) {
+        ok = line[0] == '\0' || add(routes, line, err);
+    }
+    free(text);
+    return ok;
+}
+
 static bool read_file(struct routes *routes, const char *path, const struct fs *fs,
                       struct error *err)
 {
     char *text = NULL;
     size_t len = 0;
-    if (!fs_read_file(fs, path, FILE_BYTES_MAX, &text, &len, err)) {
-        return err->code == ERR_NOT_FOUND;
+    struct slice ids;
+    bool ok = fs_read_file(fs, path, FILE_BYTES_MAX, &text, &len, err);
+
+    if (!ok && err->code == ERR_NOT_FOUND) {
+        return true;
     }
-    bool ok = true;
-    char *rest = text;
-    for (char *line = strsep(&rest, "\n"); ok && line != NULL; line = strsep(&rest, "\n")) {
-        ok = line[0] == '\0' || add(routes, line, err);
+    if (!ok && err->code != ERR_TOO_LARGE) {
+        return false;
+    }
+    if (ok && find_copy(text, len, &ids)) {
+        ok = add_all(routes, ids, err);
+    } else {
+        ok = true;
+        log_error("pipeline", "the list of pipelines is damaged, made anew from the configuration",
+                  "path=%s", path);
     }
     free(text);
     return ok;
@@ -52,13 +124,23 @@ static bool read_file(struct routes *routes, const char *path, const struct fs *
 static bool write_file(const struct routes *routes, const char *path, const struct fs *fs,
                        struct error *err)
 {
+    char header[HEADER_BYTES_MAX];
+    struct strbuf ids;
     struct strbuf text;
+
+    strbuf_init(&ids, FILE_BYTES_MAX);
     strbuf_init(&text, FILE_BYTES_MAX);
     for (size_t i = 0; i < routes->count; i++) {
-        strbuf_printf(&text, "%s\n", routes->ids[i]);
+        strbuf_printf(&ids, "%s\n", routes->ids[i]);
+    }
+    size_t header_len = format_header(strbuf_slice(&ids), header);
+    for (int copy = 0; copy < 2; copy++) {
+        strbuf_append_slice(&text, (struct slice){(const uint8_t *)header, header_len});
+        strbuf_append_slice(&text, strbuf_slice(&ids));
     }
     bool ok = fs_replace_file(fs, path, strbuf_slice(&text), err);
     strbuf_deinit(&text);
+    strbuf_deinit(&ids);
     return ok;
 }
 

@@ -2,7 +2,7 @@
  * routes.h - a bit for each pipeline of the configuration, the same bit in every run.
  *
  * Stored traces and log records carry the set of pipelines they entered as a bit mask. The file
- * data_dir/routes keeps which bit is whose (one pipeline id a line), so that a changed
+ * data_dir/routes keeps which bit is whose (routes.c has the format), so that a changed
  * configuration does not send old traces to the wrong destination.
  */
 #ifndef SPANGATE_SRC_PIPELINE_ROUTES_H
@@ -22,7 +22,7 @@ struct routes {
 
 /*
  * Read the file, give bits to new pipelines, write it back. path NULL: nothing is kept on disk.
- * ERR_LIMIT: more than ROUTES_MAX pipelines over the life of the data folder.
+ * A damaged file is made anew. ERR_LIMIT: more than ROUTES_MAX pipelines over the life of the data folder.
  */
 bool routes_open(struct routes *routes, const char *path, const struct fs *fs,
                  const struct pipeline_route *list, size_t count, struct error *err) MUST_CHECK;

@@ -21,8 +21,11 @@ static bool view_recent_block(void *ctx, const struct block_info *info)
 {
     struct recent *recent = ctx;
     struct block *block = NULL;
+    if (info->seq < recent->pipeline->replay_from_seq) {
+        return false;
+    }
     if (info->lsn_max < recent->pipeline->replay_from_lsn) {
-        return false; /* nothing in it can come back from the ingest log */
+        return true; /* nothing in it can come back from the ingest log */
     }
     if (!trace_log_load(recent->pipeline->log, info->seq, BLOCK_ALL, &block, recent->err)) {
         recent->ok = recent->err->code == ERR_NOT_FOUND;

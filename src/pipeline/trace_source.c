@@ -29,6 +29,11 @@ struct trace_source {
     uint32_t *scope_order; /* scopes of the block by resource */
     size_t scope_cap;
     uint32_t *scope_at;
+
+    /* Scopes of the block whose envelopes the batch has to carry: counted once, by this number. */
+    uint32_t *scope_counted;
+    size_t scope_counted_cap;
+    uint32_t counting;
 };
 
 static void choose(struct trace_source *source, uint32_t span)
@@ -87,6 +92,8 @@ static void write_chosen(struct trace_source *source)
         otlp_writer_add(&source->writer, block->resources[scope->resource].envelope,
                         scope->envelope, block_span_raw(block, span));
     }
+    /* The writer remembers views into this block, which may be gone before the next one comes. */
+    otlp_writer_end(&source->writer);
     source->chosen_count = 0;
 }
 
@@ -105,11 +112,40 @@ struct limits {
     size_t bytes; /* chosen so far */
 };
 
+/* Tags and lengths around a span, and around the envelopes of a scope. */
+enum { SPAN_FRAME = 6, SCOPE_FRAME = 24 };
+
+/* A new block or a new batch: no envelope is counted yet. */
+static void begin_counting(struct trace_source *source)
+{
+    size_t need = source->block->scope_count;
+    if (need > source->scope_counted_cap) {
+        free(source->scope_counted);
+        source->scope_counted = mem_zalloc(need * 2, sizeof(*source->scope_counted));
+        source->scope_counted_cap = need * 2;
+        source->counting = 0;
+    }
+    source->counting++;
+}
+
+/* What the span adds to the request: its bytes, and its envelopes when they are the first. */
+static size_t cost_of(const struct trace_source *source, const struct block_span *span)
+{
+    size_t cost = span->raw_len + SPAN_FRAME;
+    if (source->scope_counted[span->scope] != source->counting) {
+        const struct block_scope *scope = &source->block->scopes[span->scope];
+        cost += scope->envelope.len + source->block->resources[scope->resource].envelope.len +
+                SCOPE_FRAME;
+    }
+    return cost;
+}
+
 /* Choose spans of the block from `at` on until a limit. true: the block is used up. */
 static bool take_from_block(struct trace_source *source, struct sink_cursor *at,
                             struct limits *limits, struct sink_batch *batch)
 {
     const struct block *block = source->block;
+    begin_counting(source);
     while (at->trace < block->trace_count) {
         const struct block_trace *trace = &block->traces[at->trace];
         if ((trace->route & source->mask) == 0) {
@@ -119,7 +155,7 @@ static bool take_from_block(struct trace_source *source, struct sink_cursor *at,
         }
         size_t trace_bytes = 0;
         for (uint32_t i = at->span; i < trace->span_count; i++) {
-            trace_bytes += block->spans[trace->span_first + i].raw_len;
+            trace_bytes += cost_of(source, &block->spans[trace->span_first + i]);
         }
         size_t left = trace->span_count - at->span;
         bool fits = batch->item_count + left <= limits->items_max &&
@@ -130,13 +166,14 @@ static bool take_from_block(struct trace_source *source, struct sink_cursor *at,
         /* A trace larger than a batch is cut between spans; at least one span goes. */
         while (at->span < trace->span_count) {
             uint32_t span = trace->span_first + at->span;
-            size_t len = block->spans[span].raw_len;
+            size_t len = cost_of(source, &block->spans[span]);
             if (!fits && batch->item_count > 0 &&
                 (batch->item_count >= limits->items_max ||
                  limits->bytes + len > limits->bytes_max)) {
                 return false;
             }
             choose(source, span);
+            source->scope_counted[block->spans[span].scope] = source->counting;
             batch->item_count++;
             limits->bytes += len;
             at->span++;
@@ -237,6 +274,7 @@ static void close_source(void *ctx)
     free(source->sorted);
     free(source->scope_order);
     free(source->scope_at);
+    free(source->scope_counted);
     free(source->name);
     free(source);
 }

@@ -74,7 +74,14 @@ struct sink_runner {
         struct split split;
         struct backoff backoff;
         struct strbuf json;
-        bool failing; /* the destination, since `attempts` deliveries */
+        struct {
+            bool again;                       /* it was offered, and is to be offered again */
+            struct sink_batch batch, encoded; /* valid until the source is asked for the next */
+            struct sink_cursor next;
+        } held;
+        uint64_t pause_until_ns;     /* nothing is tried before, … */
+        enum runner_mode pause_mode; /* …unless the mode is another by then */
+        bool failing;                /* the destination, since `attempts` deliveries */
         uint64_t attempts;
         uint64_t next_reminder_ns;
         uint64_t next_partial_ns; /* when a partial success may be logged again */
@@ -169,36 +176,38 @@ void sink_runner_recheck(struct sink_runner *runner)
 }
 
 /*
- * Wait before the next attempt. Ends early when the mode changes: a drain tries once more at once.
- * false: stop, now or because the wait would end after the deadline of a drain.
+ * Try nothing for wait_ns, or until the mode changes: a drain tries once more at once. false: stop,
+ * now or because the pause would end after the deadline of a drain.
  */
-static bool wait_before_retry(struct sink_runner *runner, uint64_t wait_ns)
+static bool begin_pause(struct sink_runner *runner, uint64_t wait_ns)
 {
     uint64_t deadline_ns;
-    enum runner_mode before = current_mode(runner, &deadline_ns);
-    uint64_t until_ns = clock_monotonic(runner->clock) + wait_ns;
 
-    if (before == MODE_STOP || (before == MODE_DRAIN && until_ns > deadline_ns)) {
-        return false;
+    runner->own.pause_mode = current_mode(runner, &deadline_ns);
+    runner->own.pause_until_ns = clock_monotonic(runner->clock) + wait_ns;
+    return runner->own.pause_mode == MODE_RUN ||
+           (runner->own.pause_mode == MODE_DRAIN && runner->own.pause_until_ns <= deadline_ns);
+}
+
+/* Whether the pause is over; waits for that, at most wait_ns. */
+static bool is_pause_over(struct sink_runner *runner, enum runner_mode mode, uint64_t wait_ns)
+{
+    uint64_t now_ns = clock_monotonic(runner->clock);
+
+    if (now_ns >= runner->own.pause_until_ns || mode != runner->own.pause_mode) {
+        runner->own.pause_until_ns = 0;
+        return true;
     }
-    for (;;) {
-        uint64_t now_ns = clock_monotonic(runner->clock);
-        if (now_ns >= until_ns) {
-            return true;
-        }
-        uint64_t left_ns = until_ns - now_ns;
-        update_lag(runner);
-        publish_status(runner);
-        (void)pthread_mutex_lock(&runner->shared.lock);
-        if (runner->shared.mode == before) {
-            wait_for_change(runner, left_ns < GAUGE_PAUSE_NS ? left_ns : GAUGE_PAUSE_NS);
-        }
-        bool changed = runner->shared.mode != before;
-        (void)pthread_mutex_unlock(&runner->shared.lock);
-        if (changed) {
-            return !is_stopping(runner);
-        }
+    uint64_t left_ns = runner->own.pause_until_ns - now_ns;
+    left_ns = left_ns < GAUGE_PAUSE_NS ? left_ns : GAUGE_PAUSE_NS;
+    update_lag(runner);
+    publish_status(runner);
+    (void)pthread_mutex_lock(&runner->shared.lock);
+    if (wait_ns > 0 && runner->shared.mode == mode) {
+        wait_for_change(runner, left_ns < wait_ns ? left_ns : wait_ns);
     }
+    (void)pthread_mutex_unlock(&runner->shared.lock);
+    return false;
 }
 
 /* --- the cursor --- */
@@ -383,39 +392,74 @@ static void log_retry(struct sink_runner *runner, uint64_t wait_ns)
     runner->own.next_reminder_ns = now_ns + REMINDER_NS;
 }
 
-/* What follows on SINK_RETRY. */
-enum retry_step {
-    RETRY_AGAIN,   /* deliver the same */
-    RETRY_DROPPED, /* go on with the next */
-    RETRY_STOP,    /* the runner ends; the batch comes again in the next life */
-};
-
-static enum retry_step retry(struct sink_runner *runner, const struct sink_batch *batch,
-                             const struct sink_cursor *next, const struct sink_outcome *outcome)
+/* false: the runner ends, and the batch comes again in the next life. */
+static bool retry(struct sink_runner *runner, const struct sink_outcome *outcome)
 {
+    const struct sink_batch *batch = &runner->own.held.batch;
     uint64_t wait_ns;
 
     if (is_stopping(runner)) {
-        return RETRY_STOP; /* an interrupted delivery says nothing about the destination */
+        return false; /* an interrupted delivery says nothing about the destination */
     }
     if (!runner->retry.enabled) {
-        drop(runner, batch, next, "retry_disabled", &outcome->err);
-        return RETRY_DROPPED;
+        drop(runner, batch, &runner->own.held.next, "retry_disabled", &outcome->err);
+        return true;
     }
     runner->own.attempts++;
     if (!backoff_next(&runner->own.backoff, clock_monotonic(runner->clock), outcome->retry_after_ms,
                       &wait_ns)) {
-        drop(runner, batch, next, "max_elapsed_time", &outcome->err);
-        return RETRY_DROPPED;
+        drop(runner, batch, &runner->own.held.next, "max_elapsed_time", &outcome->err);
+        return true;
     }
     note_failure(runner, &outcome->err);
     log_retry(runner, wait_ns);
-    if (!wait_before_retry(runner, wait_ns)) {
-        return RETRY_STOP;
+    runner->own.held.again = true;
+    return begin_pause(runner, wait_ns);
+}
+
+/* What follows on the answer to the batch. false: the runner ends. */
+static bool settle(struct sink_runner *runner, const struct sink_outcome *outcome)
+{
+    const struct sink_batch *batch = &runner->own.held.batch;
+    const struct sink_cursor *next = &runner->own.held.next;
+    bool more = true;
+
+    runner->own.held.again = false;
+    switch (outcome->verdict) {
+    case SINK_DELIVERED:
+        finish_delivered(runner, batch, next, outcome);
+        break;
+    case SINK_RETRY:
+        more = retry(runner, outcome);
+        break;
+    case SINK_TOO_LARGE:
+        note_failure(runner, &outcome->err);
+        if (split_too_large(&runner->own.split, batch, next) == SPLIT_DROP) {
+            drop(runner, batch, next, "too_large", &outcome->err);
+        }
+        break;
+    case SINK_REJECTED:
+        note_failure(runner, &outcome->err);
+        if (split_rejected(&runner->own.split, batch, next, outcome->err.code) == SPLIT_DROP) {
+            drop(runner, batch, next, "rejected", &outcome->err);
+        }
+        break;
     }
+    if (!runner->own.held.again) {
+        forget_json(runner);
+    }
+    return more;
+}
+
+/* false: the runner ends. */
+static bool offer_again(struct sink_runner *runner)
+{
+    struct sink_outcome outcome;
+
     runner->own.status.retries++;
     series_add(runner->series.retries, 1);
-    return RETRY_AGAIN;
+    deliver(runner, &runner->own.held.encoded, &outcome);
+    return settle(runner, &outcome);
 }
 
 /* false: the runner ends. */
@@ -423,38 +467,13 @@ static bool handle_batch(struct sink_runner *runner, const struct sink_batch *ba
                          const struct sink_cursor *next)
 {
     struct sink_outcome outcome = {0};
-    struct sink_batch encoded;
-    enum retry_step step = RETRY_AGAIN;
 
-    if (encode(runner, batch, &encoded, &outcome)) {
-        do {
-            deliver(runner, &encoded, &outcome);
-            if (outcome.verdict == SINK_RETRY) {
-                step = retry(runner, batch, next, &outcome);
-            }
-        } while (outcome.verdict == SINK_RETRY && step == RETRY_AGAIN);
+    runner->own.held.batch = *batch;
+    runner->own.held.next = *next;
+    if (encode(runner, batch, &runner->own.held.encoded, &outcome)) {
+        deliver(runner, &runner->own.held.encoded, &outcome);
     }
-    switch (outcome.verdict) {
-    case SINK_DELIVERED:
-        finish_delivered(runner, batch, next, &outcome);
-        break;
-    case SINK_RETRY:
-        break; /* dropped or stopping: done above */
-    case SINK_TOO_LARGE:
-        note_failure(runner, &outcome.err);
-        if (split_too_large(&runner->own.split, batch, next) == SPLIT_DROP) {
-            drop(runner, batch, next, "too_large", &outcome.err);
-        }
-        break;
-    case SINK_REJECTED:
-        note_failure(runner, &outcome.err);
-        if (split_rejected(&runner->own.split, batch, next, outcome.err.code) == SPLIT_DROP) {
-            drop(runner, batch, next, "rejected", &outcome.err);
-        }
-        break;
-    }
-    forget_json(runner);
-    return step != RETRY_STOP;
+    return settle(runner, &outcome);
 }
 
 /* --- the loop --- */
@@ -484,7 +503,7 @@ static bool handle_source_error(struct sink_runner *runner, const struct sink_cu
         return true;
     }
     (void)backoff_next(&runner->own.backoff, clock_monotonic(runner->clock), 0, &wait_ns);
-    return wait_before_retry(runner, wait_ns);
+    return begin_pause(runner, wait_ns);
 }
 
 /* A source that gives data without going on, or goes back, would be asked for ever. */
@@ -496,7 +515,7 @@ static bool handle_bad_source(struct sink_runner *runner, const struct sink_curs
               "exporter=%s seq=%" PRIu64 " next_seq=%" PRIu64, runner->name, runner->own.cursor.seq,
               next->seq);
     (void)backoff_next(&runner->own.backoff, clock_monotonic(runner->clock), 0, &wait_ns);
-    return wait_before_retry(runner, wait_ns);
+    return begin_pause(runner, wait_ns);
 }
 
 /* Nothing to deliver: either there is no data, or what there was is not for this destination. */
@@ -512,11 +531,9 @@ static bool handle_nothing(struct sink_runner *runner, const struct sink_cursor 
     return !(at_end && mode == MODE_DRAIN);
 }
 
-/* One turn: read, deliver, note. false: the runner is done. */
-static bool turn(struct sink_runner *runner)
+/* Read what comes next and offer it. false: the runner is done. */
+static bool read_and_offer(struct sink_runner *runner, enum runner_mode mode, uint64_t wait_ns)
 {
-    uint64_t deadline_ns;
-    enum runner_mode mode = current_mode(runner, &deadline_ns);
     bool draining = mode == MODE_DRAIN;
     const struct split *split = &runner->own.split;
     struct sink_batch batch = {0};
@@ -525,25 +542,37 @@ static bool turn(struct sink_runner *runner)
     struct error err = {0};
     size_t items_min = runner->items_min < split->items ? runner->items_min : split->items;
 
+    bool read = runner->source.next(
+        runner->source.ctx, &runner->own.cursor, draining ? 0 : items_min, split->items,
+        split->bytes, draining ? 0 : wait_ns, draining || split->active ? 0 : runner->linger_ns,
+        &batch, &next, &skipped, &err);
+    int order = cursor_compare(&next, &runner->own.cursor);
+    count_skipped(runner, skipped);
+    if (!read) {
+        return handle_source_error(runner, &next, &err);
+    }
+    if (order < 0 || (order == 0 && batch.item_count > 0)) {
+        return handle_bad_source(runner, &next);
+    }
+    if (batch.item_count == 0) {
+        return handle_nothing(runner, &next, mode);
+    }
+    return handle_batch(runner, &batch, &next);
+}
+
+bool sink_runner_turn(struct sink_runner *runner, uint64_t wait_ns)
+{
+    uint64_t deadline_ns;
+    enum runner_mode mode = current_mode(runner, &deadline_ns);
+
     if (mode == MODE_STOP) {
         return false;
     }
-    bool read = runner->source.next(
-        runner->source.ctx, &runner->own.cursor, draining ? 0 : items_min, split->items,
-        split->bytes, draining ? 0 : IDLE_WAIT_NS,
-        draining || split->active ? 0 : runner->linger_ns, &batch, &next, &skipped, &err);
-    int order = cursor_compare(&next, &runner->own.cursor);
-    bool more;
-    count_skipped(runner, skipped);
-    if (!read) {
-        more = handle_source_error(runner, &next, &err);
-    } else if (order < 0 || (order == 0 && batch.item_count > 0)) {
-        more = handle_bad_source(runner, &next);
-    } else if (batch.item_count == 0) {
-        more = handle_nothing(runner, &next, mode);
-    } else {
-        more = handle_batch(runner, &batch, &next);
+    if (!is_pause_over(runner, mode, wait_ns)) {
+        return true;
     }
+    bool more =
+        runner->own.held.again ? offer_again(runner) : read_and_offer(runner, mode, wait_ns);
     update_lag(runner);
     publish_status(runner);
     return more;
@@ -572,7 +601,7 @@ static void run(void *arg)
     struct sink_runner *runner = arg;
 
     if (open_sink(runner)) {
-        while (turn(runner)) {
+        while (sink_runner_turn(runner, IDLE_WAIT_NS)) {
         }
         save_cursor(runner);
         publish_status(runner);
@@ -678,11 +707,11 @@ static void runner_free(struct sink_runner *runner)
     free(runner);
 }
 
-bool sink_runner_start(struct sink_runner **out, const struct sink_runner_config *config,
-                       const struct fs *fs, const struct clock *clock, struct error *err)
+/* Everything but the driver and the thread. */
+static bool prepare(struct sink_runner **out, const struct sink_runner_config *config,
+                    const struct fs *fs, const struct clock *clock, struct error *err)
 {
     struct sink_runner *runner = runner_new(config, fs, clock);
-    char thread_name[16];
 
     if (!find_start(runner, &config->start, err)) {
         runner_free(runner);
@@ -691,6 +720,46 @@ bool sink_runner_start(struct sink_runner **out, const struct sink_runner_config
     save_cursor(runner);
     update_lag(runner);
     publish_status(runner);
+    *out = runner;
+    return true;
+}
+
+bool sink_runner_open(struct sink_runner **out, const struct sink_runner_config *config,
+                      const struct fs *fs, const struct clock *clock, struct error *err)
+{
+    struct sink_runner *runner;
+
+    if (!prepare(&runner, config, fs, clock, err)) {
+        return false;
+    }
+    if (!open_sink(runner)) {
+        *err = runner->shared.open_err;
+        (void)error_wrap(err, "exporter %s", runner->name);
+        runner_free(runner);
+        return false;
+    }
+    *out = runner;
+    return true;
+}
+
+void sink_runner_close(struct sink_runner *runner, bool save)
+{
+    if (save) {
+        save_cursor(runner);
+    }
+    runner->driver->close(runner->own.sink);
+    runner_free(runner);
+}
+
+bool sink_runner_start(struct sink_runner **out, const struct sink_runner_config *config,
+                       const struct fs *fs, const struct clock *clock, struct error *err)
+{
+    struct sink_runner *runner;
+    char thread_name[16];
+
+    if (!prepare(&runner, config, fs, clock, err)) {
+        return false;
+    }
     (void)snprintf(thread_name, sizeof(thread_name), "sink-%s", runner->name);
     thread_start(&runner->thread, thread_name, run, runner);
 

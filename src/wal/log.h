@@ -57,9 +57,11 @@ struct wal {
         uint64_t spares[SPARES_MAX];
         size_t spare_count;
         struct wal_reader *readers;
-        uint64_t last; /* the last durable lsn */
-        bool replayed; /* until then nothing is retired */
-        bool retiring; /* a thread is at it: one at a time, so that the oldest go first */
+        uint64_t begin_at;     /* no lsn below is given out */
+        uint64_t closed_least; /* what readers that are closed still wanted; UINT64_MAX: nothing */
+        uint64_t last;         /* the last durable lsn */
+        bool replayed;         /* until then nothing is retired */
+        bool retiring;         /* a thread is at it: one at a time, so that the oldest go first */
 
         struct memory_record **queue; /* DURABILITY_MEMORY: lsn queue_first, queue_first + 1 … */
         size_t queue_count, queue_head, queue_cap;
@@ -83,7 +85,7 @@ struct wal_reader {
 
 /* The segment that has, or should have, the first record with lsn >= lsn; NULL: none yet. */
 struct segment *wal_segment_from(struct wal *wal, uint64_t lsn);
-/* The least lsn that a reader still wants; UINT64_MAX without readers. */
+/* The least lsn that a reader, open or closed, still wants; UINT64_MAX without. */
 uint64_t wal_readers_least(const struct wal *wal);
 void wal_add_segment(struct wal *wal, struct segment *segment);
 void wal_gauge(struct wal *wal); /* METRIC_WAL_SIZE_BYTES */

@@ -1,8 +1,9 @@
 /*
  * reader.c - following the durable records, from the files, with large reads.
  *
- * A reader pins segments by `released`: one whose last lsn is not below it is not retired. Only the
- * search for the segment takes the lock; reading does not.
+ * A reader pins segments by `released`: one whose last lsn is not below it is not retired, also not
+ * after the reader was closed, because destinations are closed before the log is. Only the search
+ * for the segment takes the lock; reading does not.
  */
 #include "log.h"
 
@@ -55,6 +56,10 @@ void wal_reader_close(struct wal_reader *reader)
         at = &(*at)->next;
     }
     *at = reader->next;
+    if (wal->config.durability != DURABILITY_MEMORY &&
+        reader->released < wal->shared.closed_least) {
+        wal->shared.closed_least = reader->released; /* it goes on there in the next life */
+    }
     moved_on(wal);
     (void)pthread_mutex_unlock(&wal->shared.lock);
     wal_retire(wal);

@@ -510,10 +510,42 @@ static uint64_t judge_segments(struct replay *replay)
  */
 static uint64_t next_lsn_of(const struct wal *wal, uint64_t least)
 {
+    least = wal->shared.begin_at > least ? wal->shared.begin_at : least;
     for (const struct wal_reader *r = wal->shared.readers; r != NULL; r = r->next) {
         least = r->released > least && r->released < LSN_MAX ? r->released : least;
     }
     return least;
+}
+
+void wal_begin_at(struct wal *wal, uint64_t lsn)
+{
+    (void)pthread_mutex_lock(&wal->shared.lock);
+    wal->shared.begin_at = lsn < LSN_MAX ? lsn : 0;
+    (void)pthread_mutex_unlock(&wal->shared.lock);
+}
+
+uint64_t wal_first(struct wal *wal)
+{
+    struct found first = {0};
+    struct error ignored;
+    char **names = NULL;
+
+    if (wal->config.durability == DURABILITY_MEMORY ||
+        wal->fs->list(wal->fs, wal->config.dir, &names) != 0) {
+        return 0;
+    }
+    for (size_t i = 0; names[i] != NULL; i++) {
+        uint64_t number;
+        enum segment_name kind;
+        if (segment_parse_name(names[i], &number, &kind) && kind == SEGMENT_LIVE &&
+            (first.number == 0 || number < first.number)) {
+            first.number = number;
+        }
+    }
+    fs_free_names(names);
+    bool known =
+        first.number != 0 && read_header(wal, &first, &ignored) && first.verdict == HEADER_OK;
+    return known ? first.header.base_lsn : 0;
 }
 
 bool wal_replay(struct wal *wal,

@@ -22,7 +22,7 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
 
 uint64_t wal_readers_least(const struct wal *wal)
 {
-    uint64_t least = UINT64_MAX;
+    uint64_t least = wal->shared.closed_least;
 
     for (const struct wal_reader *r = wal->shared.readers; r != NULL; r = r->next) {
         least = r->released < least ? r->released : least;
@@ -107,19 +107,32 @@ static uint64_t oldest_unread(struct wal *wal)
     return segment == NULL ? UINT64_MAX : max_u64(least, segment->base_lsn);
 }
 
+/* With the lock held; UINT64_MAX: none. */
+static uint64_t oldest_needed(const struct wal *wal)
+{
+    uint64_t oldest = 0;
+
+    for (size_t i = 0; oldest == 0 && i < wal->shared.segment_count; i++) {
+        oldest = segment_oldest_needed(wal->shared.segments[i]);
+    }
+    return oldest == 0 ? UINT64_MAX : oldest;
+}
+
 uint64_t wal_oldest(struct wal *wal)
 {
-    uint64_t oldest;
-
     (void)pthread_mutex_lock(&wal->shared.lock);
-    oldest = oldest_unread(wal);
-    for (size_t i = 0; i < wal->shared.segment_count; i++) {
-        uint64_t lsn = segment_oldest_needed(wal->shared.segments[i]);
-        if (lsn != 0) {
-            oldest = lsn < oldest ? lsn : oldest;
-            break;
-        }
-    }
+    uint64_t unread = oldest_unread(wal);
+    uint64_t oldest = oldest_needed(wal);
+    oldest = unread < oldest ? unread : oldest;
+    oldest = oldest == UINT64_MAX ? wal->shared.last + 1 : oldest;
+    (void)pthread_mutex_unlock(&wal->shared.lock);
+    return oldest;
+}
+
+uint64_t wal_oldest_unreleased(struct wal *wal)
+{
+    (void)pthread_mutex_lock(&wal->shared.lock);
+    uint64_t oldest = oldest_needed(wal);
     oldest = oldest == UINT64_MAX ? wal->shared.last + 1 : oldest;
     (void)pthread_mutex_unlock(&wal->shared.lock);
     return oldest;

@@ -137,6 +137,7 @@ bool wal_open(struct wal **out, const struct wal_config *config, const struct fs
     wal->own.next_lsn = 1;
     wal->own.next_number = 1;
     wal->own.synced_ns = clock_monotonic(clock);
+    wal->shared.closed_least = UINT64_MAX;
     clamp_config(&wal->config);
     init_shared(wal);
     if (config->durability != DURABILITY_MEMORY) {

@@ -47,6 +47,8 @@ uint64_t metric_value(enum metric_id id);
 
 /* Called before each scrape, to set gauges. At most 32; any thread may scrape. */
 void metrics_on_collect(void (*collect)(void *ctx), void *ctx);
+/* End that, before ctx goes. Nothing happens when it was not asked for. */
+void metrics_off_collect(void (*collect)(void *ctx), void *ctx);
 
 /* Prometheus text format 0.0.4, aliases included. */
 void metrics_write(struct strbuf *out);

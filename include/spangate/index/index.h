@@ -54,7 +54,7 @@ bool index_find(struct index *index, const struct trace_id *id, uint64_t *seqs, 
                 size_t *count, struct error *err) MUST_CHECK;
 
 /* Stored blocks that may hold spans of that service (empty: any) starting within the range, newest
- * first, until `each` returns false. */
+ * first and each once, until `each` returns false. */
 bool index_blocks(struct index *index, struct slice service, uint64_t start_ns_min,
                   uint64_t start_ns_max, bool (*each)(void *ctx, uint64_t seq), void *ctx,
                   struct error *err) MUST_CHECK;

@@ -104,8 +104,8 @@ struct trace_summary {
 
 /*
  * Traces with at least one span that passes the filter, newest start first, at most filter->limit.
- * Open and stored. *summaries: release with free(). Examines at most deadline_ns of wall clock:
- * *truncated then.
+ * Open and stored. *summaries: release with free(). *truncated: there are more, or there may be
+ * because deadline_ns of wall clock were over before all was examined.
  */
 bool pipeline_search(struct pipeline *pipeline, const struct trace_filter *filter,
                      uint64_t deadline_ns, struct trace_summary **summaries, size_t *count,

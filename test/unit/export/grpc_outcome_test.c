@@ -83,6 +83,30 @@ static void details(char *out, size_t cap, int status, unsigned seconds, bool pa
     strbuf_deinit(&text);
 }
 
+static void refusals_that_are_not_about_the_content_say_so(void **state)
+{
+    (void)state;
+    static const struct {
+        int http, grpc; /* grpc -1: something that is no gRPC server */
+        enum error_code code;
+    } cases[] = {
+        {200, 3, ERR_INVALID},          {200, 7, ERR_UNAUTHENTICATED},
+        {200, 12, ERR_UNSUPPORTED},     {200, 13, ERR_INVALID},
+        {200, 16, ERR_UNAUTHENTICATED}, {401, -1, ERR_UNAUTHENTICATED},
+        {403, -1, ERR_UNAUTHENTICATED}, {404, -1, ERR_UNSUPPORTED},
+        {400, -1, ERR_INVALID},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char headers[128];
+        struct sink_outcome out;
+        (void)snprintf(headers, sizeof(headers), GRPC "grpc-status: %d\n", cases[i].grpc);
+        outcome_of(cases[i].http, cases[i].grpc < 0 ? "" : headers, (struct slice){0}, &out);
+        assert_int_equal(out.verdict, SINK_REJECTED);
+        assert_int_equal(out.err.code, cases[i].code);
+    }
+}
+
 static void retry_info_is_the_least_pause(void **state)
 {
     (void)state;
@@ -271,6 +295,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(statuses_follow_the_table_of_otlp),
         cmocka_unit_test(an_error_names_status_and_reason),
+        cmocka_unit_test(refusals_that_are_not_about_the_content_say_so),
         cmocka_unit_test(retry_info_is_the_least_pause),
         cmocka_unit_test(resource_exhausted_is_retried_only_with_retry_info),
         cmocka_unit_test(a_batch_that_is_too_large_is_to_be_split),

@@ -25,6 +25,7 @@ static uint64_t fake_wall(const struct clock *clock)
 }
 
 static struct budget budget;
+static size_t cache_bytes = 4 << 20; /* of decompressed blocks */
 
 static struct pipeline *open_pipeline(const char *folder)
 {
@@ -45,7 +46,7 @@ static struct pipeline *open_pipeline(const char *folder)
         .blocks = {.dir = blocks_dir,
                    .persist = true,
                    .partition_ns = 3600 * NS_PER_S,
-                   .cache_bytes_max = 4 << 20,
+                   .cache_bytes_max = cache_bytes,
                    .zstd_level = 1},
         .traces = {.settle_ns = NS_PER_S,
                    .idle_ns = 30 * NS_PER_S,
@@ -335,6 +336,69 @@ static void a_destination_reads_whole_traces_from_its_cursor(void **state)
     pipeline_close(p);
 }
 
+static void a_batch_over_several_blocks_keeps_none_of_them(void **state)
+{
+    cache_bytes = 0;
+    struct pipeline *p = open_pipeline(*state);
+    const char *id = "traces";
+    struct sink_source source;
+    struct sink_batch batch;
+    struct sink_cursor at = pipeline_trace_end(p);
+    struct sink_cursor next;
+    uint64_t skipped;
+    struct error err = {0};
+    cache_bytes = 4 << 20;
+    assert_true(pipeline_trace_source(p, "sink", &id, 1, &source, &err));
+    for (uint8_t trace = 1; trace <= 5; trace++) {
+        accept_span(p, trace, 1, 0);
+        pass_time(p, NS_PER_S);
+        pass_time(p, NS_PER_S); /* a block of its own */
+    }
+    assert_int_equal(trace_log_end(p->log), at.seq + 5);
+    assert_true(source.next(source.ctx, &at, 5, 5, 1 << 20, 0, 0, &batch, &next, &skipped, &err));
+    assert_int_equal(batch.item_count, 5);
+    struct span_batch *decoded = NULL;
+    assert_true(
+        otlp_decode_traces(buf_copy(batch.body, NULL), 0, &otlp_limits_default, &decoded, &err));
+    assert_int_equal(decoded->span_count, 5);
+    for (size_t i = 0; i < decoded->span_count; i++) {
+        const struct batch_scope *scope = &decoded->scopes[decoded->spans[i].scope];
+        assert_true(slice_equal(decoded->resources[scope->resource].service, BYTES("shop")));
+    }
+    span_batch_unref(decoded);
+    source.close(source.ctx);
+    pipeline_close(p);
+}
+
+static void a_batch_never_outgrows_its_bytes(void **state)
+{
+    struct pipeline *p = open_pipeline(*state);
+    const char *id = "traces";
+    struct sink_source source;
+    struct sink_cursor at = pipeline_trace_end(p);
+    size_t sent = 0;
+    struct error err = {0};
+    assert_true(pipeline_trace_source(p, "sink", &id, 1, &source, &err));
+    for (uint8_t trace = 1; trace <= 40; trace++) {
+        accept_span(p, trace, 1, 0);
+    }
+    pass_time(p, NS_PER_S);
+    pass_time(p, NS_PER_S);
+    for (size_t bytes_max = 200; sent < 40; bytes_max += 50) {
+        struct sink_batch batch;
+        struct sink_cursor next;
+        uint64_t skipped;
+        assert_true(
+            source.next(source.ctx, &at, 1, 100, bytes_max, 0, 0, &batch, &next, &skipped, &err));
+        assert_true(batch.item_count > 0);
+        assert_true(batch.body.len <= bytes_max);
+        sent += batch.item_count;
+        at = next;
+    }
+    source.close(source.ctx);
+    pipeline_close(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +409,8 @@ int main(void)
         temp_folder_test(late_spans_make_a_revision_and_retries_do_not),
         temp_folder_test(what_was_open_is_there_after_a_crash),
         temp_folder_test(memory_pressure_says_retry_later),
+        temp_folder_test(a_batch_never_outgrows_its_bytes),
+        temp_folder_test(a_batch_over_several_blocks_keeps_none_of_them),
         temp_folder_test(a_destination_reads_whole_traces_from_its_cursor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
