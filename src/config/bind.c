@@ -354,6 +354,7 @@ static void bind_given(struct binding *b, const struct config_field *field,
     }
     switch (field->type) {
     case CONFIG_STRINGS:
+    case CONFIG_SECRETS:
         bind_strings(b, field, node, target);
         break;
     case CONFIG_HEADERS:

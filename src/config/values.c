@@ -281,6 +281,7 @@ void value_describe(const struct config_field *field, char *out, size_t cap)
         [CONFIG_BYTES] = "a size, like 64MiB or 1048576",
         [CONFIG_BYTES_OR_PERCENT] = "a size, like 64MiB, or a percentage of the memory, like 25%",
         [CONFIG_STRINGS] = "a list of texts",
+        [CONFIG_SECRETS] = "a list of texts (secret)",
         [CONFIG_HEADERS] = "a map of names and values, or a list of {name, value}",
         [CONFIG_STRUCT] = "a map",
         [CONFIG_STRUCTS] = "a list of maps",

@@ -139,7 +139,11 @@ static void write_strings(const struct config_field *field, const void *source, 
     strbuf_append_text(out, " [");
     for (size_t i = 0; i < count; i++) {
         strbuf_append_text(out, i > 0 ? ", " : "");
-        config_write_text(texts[i], out);
+        if (field->type == CONFIG_SECRETS) {
+            strbuf_append_text(out, redacted);
+        } else {
+            config_write_text(texts[i], out);
+        }
     }
     strbuf_append_text(out, "]\n");
 }
@@ -260,7 +264,7 @@ static void write_field(const struct config_field *field, const void *source,
             out->len = field->given_at != 0 ? head : begin;
             strbuf_append_text(out, field->given_at != 0 ? " {}\n" : "");
         }
-    } else if (field->type == CONFIG_STRINGS) {
+    } else if (field->type == CONFIG_STRINGS || field->type == CONFIG_SECRETS) {
         write_strings(field, source, out);
     } else if (field->type == CONFIG_HEADERS) {
         write_headers(field, source, style->indent, out);

@@ -112,17 +112,27 @@ int cmd_components(const struct args *args)
 
 int cmd_docs(const struct args *args)
 {
+    static const struct {
+        const char *subject;
+        void (*write)(struct strbuf *out);
+    } pages[] = {
+        {"config", configuration_write_docs},
+        {"metrics", metrics_write_docs},
+    };
     struct strbuf out;
 
-    if (strcmp(args->operand, "config") != 0) {
-        (void)fprintf(stderr, "spangate: no such documentation: %s\n", args->operand);
-        return EXIT_USAGE;
+    for (size_t i = 0; i < COUNT_OF(pages); i++) {
+        if (strcmp(args->operand, pages[i].subject) == 0) {
+            strbuf_init(&out, OUTPUT_MAX);
+            pages[i].write(&out);
+            int code = command_put(&out);
+            strbuf_deinit(&out);
+            return code;
+        }
     }
-    strbuf_init(&out, OUTPUT_MAX);
-    configuration_write_docs(&out);
-    int code = command_put(&out);
-    strbuf_deinit(&out);
-    return code;
+    (void)fprintf(stderr, "spangate: no such documentation: %s (there are config and metrics)\n",
+                  args->operand);
+    return EXIT_USAGE;
 }
 
 int cmd_version(const struct args *args)

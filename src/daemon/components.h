@@ -49,6 +49,8 @@ struct component {
                           struct receiver_settings *out);
     void (*make_exporter)(const struct section *section, const void *draft,
                           struct exporter_settings *out);
+    /* Extensions that check credentials. */
+    void (*make_auth)(const struct section *section, const void *draft, struct auth_settings *out);
 };
 
 /* Problem at a key of the section ("protocols.http.endpoint"), with the owner before it. */
@@ -59,6 +61,53 @@ void section_warning(const struct section *section, const char *path, const char
 
 /* Whether the text is host:port; a problem otherwise. */
 bool section_check_endpoint(const struct section *section, const char *path, const char *endpoint);
+
+/* --- security.c --- */
+
+/* The server's part of configtls. */
+struct tls_server_draft {
+    char *cert_file, *key_file, *client_ca_file;
+    int min_version; /* enum tls_version */
+    uint64_t reload_interval_ns;
+};
+struct auth_draft {
+    char *authenticator; /* id of an extension */
+};
+/* Both at the end of a listener's struct, with whether they were given. */
+struct access_draft {
+    struct tls_server_draft tls;
+    struct auth_draft auth;
+    bool tls_given, auth_given;
+};
+
+extern const struct config_schema tls_server_schema;
+extern const struct config_schema auth_schema;
+
+#define ACCESS_FIELDS(draft, member)                                                               \
+    {.key = "tls",                                                                                 \
+     .type = CONFIG_STRUCT,                                                                        \
+     .at = CONFIG_AT(draft, member.tls, struct tls_server_draft),                                  \
+     .given_at = CONFIG_GIVEN(draft, member.tls_given),                                            \
+     .null_is_given = false,                                                                       \
+     .schema = &tls_server_schema,                                                                 \
+     .help = "Encrypts the port. Absent: clear text."},                                            \
+    {                                                                                              \
+        .key = "auth", .type = CONFIG_STRUCT,                                                      \
+        .at = CONFIG_AT(draft, member.auth, struct auth_draft),                                    \
+        .given_at = CONFIG_GIVEN(draft, member.auth_given), .schema = &auth_schema,                \
+        .help = "Asks for credentials. Absent: whoever reaches the port is let in.",               \
+    }
+
+/* NULL: not given, or a problem was reported. path: of the section that holds it. */
+const struct tls_server_settings *make_tls_server(const struct section *section, const char *path,
+                                                  const struct access_draft *draft);
+/* The id of the authenticator; NULL: none. */
+char *make_authenticator(const struct section *section, const char *path,
+                         const struct access_draft *draft);
+
+extern const struct component apikeyauth_extension_component;
+extern const struct component basicauth_extension_component;
+extern const struct component bearertokenauth_extension_component;
 
 /* --- receivers.c --- */
 
@@ -152,6 +201,7 @@ struct query_draft {
     char **allowed_hosts;
     size_t allowed_host_count;
     bool allow_unauthenticated;
+    struct access_draft access;
 };
 struct traces_draft {
     uint64_t settle_ns, idle_ns, max_age_ns, max_spans;

@@ -18,6 +18,7 @@ struct instance {
     const char *id;
     struct section section;
     void *draft;
+    const struct auth_settings *auth; /* of an extension that checks credentials */
     bool used; /* by a pipeline or by service::extensions */
 };
 

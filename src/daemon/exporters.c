@@ -138,7 +138,8 @@ static const struct config_field queue_batch_fields[] = {
         .at = CONFIG_AT(struct queue_batch_draft, sizer, int),
         .fallback = "items",
         .names = sizer_names,
-        .help = "What the sizes count: spans, log records and data points, or encoded bytes.",
+        .help = "What the sizes count: spans, log records and data points, or their encoded bytes; "
+                "resources and scopes come on top of those.",
     },
     {
         .key = "partition",

@@ -1,13 +1,16 @@
-/* machine.c - memory limits of control groups (v2 and v1), and the folder for state. */
+/* machine.c - memory limits of control groups (v2 and v1), room on a disk, the folder for state. */
 #include "machine.h"
 
 #include <spangate/base/mem.h>
 #include <spangate/config/source.h>
 
+#include <fts.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { SMALL_FILE_MAX = 64 * 1024 };
@@ -96,6 +99,30 @@ uint64_t machine_memory_bytes(void)
     }
     uint64_t bytes = machine_memory_bytes_at("", data, physical);
     free(data);
+    return bytes;
+}
+
+uint64_t machine_disk_bytes(const char *folder)
+{
+    char *copy = mem_strdup(folder);
+    char *const roots[] = {copy, NULL};
+    uint64_t bytes = UINT64_MAX;
+    struct statvfs disk;
+
+    if (statvfs(folder, &disk) == 0) {
+        bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+        FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+        FTSENT *entry;
+        while (walk != NULL && (entry = fts_read(walk)) != NULL) {
+            if (entry->fts_info == FTS_F) {
+                bytes += (uint64_t)entry->fts_statp->st_blocks * 512;
+            }
+        }
+        if (walk != NULL) {
+            (void)fts_close(walk);
+        }
+    }
+    free(copy);
     return bytes;
 }
 

@@ -6,6 +6,8 @@
 #include "document.h"
 #include "registry.h"
 
+#include <spangate/base/metrics.h>
+
 static const char *const signal_names[OTLP_SIGNALS] = {
     [OTLP_TRACES] = "traces", [OTLP_METRICS] = "metrics", [OTLP_LOGS] = "logs"};
 
@@ -195,4 +197,18 @@ void configuration_write_docs(struct strbuf *out)
             strbuf_deinit(&title);
         }
     }
+}
+
+void metrics_write_docs(struct strbuf *out)
+{
+    strbuf_append_text(
+        out,
+        "# Metrics\n\n"
+        "Written by `spangate docs metrics` from the table of the program.\n\n"
+        "`/metrics` on port 8888 of localhost (`service.telemetry.metrics.readers`) answers in the "
+        "text format of Prometheus. Names that begin with `otelcol_` repeat one of ours for the "
+        "dashboards and alerts that people have for the Collector.\n\n"
+        "Counters begin with 0 at each start of the process. A metric has at most 256 series; what "
+        "comes later is counted under label values `other`.\n\n");
+    metrics_write_markdown(out);
 }

@@ -12,5 +12,7 @@ void components_print(struct strbuf *out);
 
 /* docs/configuration.md */
 void configuration_write_docs(struct strbuf *out);
+/* docs/metrics.md */
+void metrics_write_docs(struct strbuf *out);
 
 #endif

@@ -14,6 +14,7 @@ struct grpc_draft {
     uint64_t max_recv_msg_size_mib;
     uint64_t max_concurrent_streams;
     struct grpc_keepalive_draft keepalive;
+    struct access_draft access;
 };
 struct cors_draft {
     char **allowed_origins, **allowed_headers;
@@ -27,6 +28,7 @@ struct http_draft {
     uint64_t idle_timeout_ns;
     struct cors_draft cors;
     bool cors_given;
+    struct access_draft access;
 };
 struct protocols_draft {
     struct grpc_draft grpc;
@@ -105,7 +107,7 @@ static const struct config_field grpc_fields[] = {
         .at = CONFIG_AT(struct grpc_draft, endpoint, char *),
         .fallback = "localhost:4317",
         .help = "Address and port to listen on. 0.0.0.0:4317 opens it to the network: anybody who "
-                "reaches the port can send.",
+                "reaches the port can send, unless auth or tls.client_ca_file say otherwise.",
     },
     {
         .key = "transport",
@@ -113,11 +115,7 @@ static const struct config_field grpc_fields[] = {
         .fallback = "tcp",
         .help = "Only tcp can be listened on.",
     },
-    {
-        .key = "tls",
-        .type = CONFIG_UNSUPPORTED,
-        .help = "Let a proxy in front of the gateway end TLS, or listen on localhost only.",
-    },
+    ACCESS_FIELDS(struct grpc_draft, access),
     {
         .key = "max_recv_msg_size_mib",
         .type = CONFIG_UINT,
@@ -148,11 +146,6 @@ static const struct config_field grpc_fields[] = {
         .type = CONFIG_STRUCT,
         .at = CONFIG_AT(struct grpc_draft, keepalive, struct grpc_keepalive_draft),
         .schema = &grpc_keepalive_schema,
-    },
-    {
-        .key = "auth",
-        .type = CONFIG_UNSUPPORTED,
-        .help = "Let a proxy in front of the gateway check who sends.",
     },
     {
         .key = "include_metadata",
@@ -202,7 +195,7 @@ static const struct config_field http_fields[] = {
         .at = CONFIG_AT(struct http_draft, endpoint, char *),
         .fallback = "localhost:4318",
         .help = "Address and port to listen on. 0.0.0.0:4318 opens it to the network: anybody who "
-                "reaches the port can send.",
+                "reaches the port can send, unless auth or tls.client_ca_file say otherwise.",
     },
     {
         .key = "transport",
@@ -237,11 +230,7 @@ static const struct config_field http_fields[] = {
         .fallback = "/v1development/profiles",
         .help = "Profiles are not taken.",
     },
-    {
-        .key = "tls",
-        .type = CONFIG_UNSUPPORTED,
-        .help = "Let a proxy in front of the gateway end TLS, or listen on localhost only.",
-    },
+    ACCESS_FIELDS(struct http_draft, access),
     {
         .key = "cors",
         .type = CONFIG_STRUCT,
@@ -249,11 +238,6 @@ static const struct config_field http_fields[] = {
         .given_at = CONFIG_GIVEN(struct http_draft, cors_given),
         .schema = &cors_schema,
         .help = "Lets web pages send from the browser.",
-    },
-    {
-        .key = "auth",
-        .type = CONFIG_UNSUPPORTED,
-        .help = "Let a proxy in front of the gateway check who sends.",
     },
     {
         .key = "max_request_body_size",
@@ -373,6 +357,7 @@ static void make_grpc(const struct section *section, const struct grpc_draft *dr
         .max_connection_idle_ns = age->idle_ns,
         .max_connection_age_ns = age->age_ns,
         .max_connection_age_grace_ns = age->grace_ns,
+        .tls = make_tls_server(section, "protocols.grpc", &draft->access),
     };
 }
 
@@ -404,6 +389,7 @@ static void make_http(const struct section *section, const struct http_draft *dr
                                             draft->max_request_body_size),
         .max_json_body_size = draft->max_json_body_size,
         .idle_timeout_ns = draft->idle_timeout_ns,
+        .tls = make_tls_server(section, "protocols.http", &draft->access),
     };
     if (out->max_json_body_size > out->max_request_body_size) {
         out->max_json_body_size = out->max_request_body_size;
@@ -439,9 +425,13 @@ static void make_otlp(const struct section *section, const void *source,
     }
     if (out->has_grpc) {
         make_grpc(section, &draft->protocols.grpc, &out->grpc);
+        out->grpc_authenticator =
+            make_authenticator(section, "protocols.grpc", &draft->protocols.grpc.access);
     }
     if (out->has_http) {
         make_http(section, &draft->protocols.http, &out->http);
+        out->http_authenticator =
+            make_authenticator(section, "protocols.http", &draft->protocols.http.access);
     }
 }
 

@@ -18,6 +18,9 @@ const struct component *const registry[] = {
     &otlp_http_exporter_component,
     &trace_store_exporter_component,
     &forward_connector_component,
+    &apikeyauth_extension_component,
+    &basicauth_extension_component,
+    &bearertokenauth_extension_component,
     &file_storage_extension_component,
     &health_check_extension_component,
     NULL,
@@ -80,8 +83,6 @@ static const char *const known_connectors[] = {
     "otlpjson",        "roundrobin",   "routing",     "service_graph", "servicegraph",
     "signaltometrics", "span_metrics", "spanmetrics", "sum",           NULL};
 static const char *const known_extensions[] = {"ack",
-                                               "basicauth",
-                                               "bearertokenauth",
                                                "cgroupruntime",
                                                "db_storage",
                                                "docker_observer",

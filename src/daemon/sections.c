@@ -270,9 +270,10 @@ static const struct config_field query_fields[] = {
         .type = CONFIG_BOOL,
         .at = CONFIG_AT(struct query_draft, allow_unauthenticated, bool),
         .fallback = "false",
-        .help = "Let the endpoint be open to the network. Everybody who reaches it can read all "
-                "traces.",
+        .help = "Let the endpoint be open to the network without auth. Everybody who reaches it "
+                "can read all traces.",
     },
+    ACCESS_FIELDS(struct query_draft, access),
 };
 static const struct config_schema query_schema = CONFIG_SCHEMA(struct query_draft, query_fields);
 

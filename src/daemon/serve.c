@@ -8,6 +8,7 @@
  */
 #include "commands.h"
 #include "endpoints.h"
+#include "machine.h"
 
 #include <spangate/base/mem.h>
 #include <spangate/base/metrics.h>
@@ -18,6 +19,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,8 +29,11 @@
 
 enum {
     BLOCK_BYTES = 1024 * 1024,
+    DISK_LIMIT_MIN = 16 * 1024 * 1024,
     SINKS_MAX = 64 * OTLP_SIGNALS,
     RECEIVERS_MAX = 128,
+    LARGE_BYTES_MIN = 128 * 1024,
+    LARGE_BYTES_MAX = 32 * 1024 * 1024, /* glibc's own limit of that */
 };
 
 #define STOP_DEADLINE_NS (8 * NS_PER_S) /* of ten that a supervisor usually waits */
@@ -90,6 +95,29 @@ static bool stores_traces(const struct settings *settings)
     return false;
 }
 
+/*
+ * The configured limit, or what the disk has room for when that is less: a log that does not know
+ * that it cannot grow would never let old traces go.
+ */
+static uint64_t disk_limit(const struct settings *s)
+{
+    struct error err;
+    if (s->durability == DURABILITY_MEMORY && !stores_traces(s)) {
+        return s->disk_limit;
+    }
+    if (!fs_make_dirs(&fs_posix, s->data_dir, &err)) {
+        return s->disk_limit; /* opening the logs will say what is wrong */
+    }
+    uint64_t room = machine_disk_bytes(s->data_dir);
+    if (room == UINT64_MAX || room - room / 10 >= s->disk_limit) {
+        return s->disk_limit;
+    }
+    uint64_t limit = room - room / 10 > DISK_LIMIT_MIN ? room - room / 10 : DISK_LIMIT_MIN;
+    log_warn("serve", "the disk has less room than disk_limit", "disk_limit=%llu using=%llu",
+             (unsigned long long)s->disk_limit, (unsigned long long)limit);
+    return limit;
+}
+
 static bool open_pipeline(struct server *server, struct error *err)
 {
     const struct settings *s = server->settings;
@@ -110,7 +138,8 @@ static bool open_pipeline(struct server *server, struct error *err)
         server->receiver_names[i] = s->receivers[i].id;
     }
     /* A quarter of the disk for what is not yet in traces, the rest for traces. */
-    uint64_t wal_bytes = s->disk_limit / 4;
+    uint64_t disk_bytes = disk_limit(s);
+    uint64_t wal_bytes = disk_bytes / 4;
     struct pipeline_config config = {
         .data_dir = s->data_dir,
         .wal = {.dir = wal_dir,
@@ -120,7 +149,7 @@ static bool open_pipeline(struct server *server, struct error *err)
         .blocks = {.dir = blocks_dir,
                    .persist = store || s->durability != DURABILITY_MEMORY,
                    .retention_ns = s->retention_ns,
-                   .disk_bytes_max = s->disk_limit - wal_bytes,
+                   .disk_bytes_max = disk_bytes - wal_bytes,
                    .partition_ns = 3600 * NS_PER_S,
                    .cache_bytes_max = (size_t)(s->memory_limit / 8),
                    .zstd_level = 1,
@@ -181,8 +210,8 @@ static bool start_sink(struct server *server, const struct exporter_settings *ex
     char *path = cursor_path(s, name);
     struct sink_cursor at = {0}; /* a damaged cursor begins at the oldest, as the runner does */
     struct error none = {0};
-    bool known = path != NULL && (sink_cursor_read(&fs_posix, path, &at, &none) ||
-                                  none.code == ERR_CORRUPT);
+    bool known =
+        path != NULL && (sink_cursor_read(&fs_posix, path, &at, &none) || none.code == ERR_CORRUPT);
     struct sink_runner_config config = {
         .name = name,
         .driver = exporter->driver,
@@ -391,11 +420,14 @@ static bool start(struct server *server, struct error *err)
             .allowed_hosts = (const char *const *)s->query_allowed_hosts,
             .allowed_host_count = s->query_allowed_host_count,
             .threads = 2,
+            .tls = s->query_tls,
+            .auth = s->query_auth,
         };
         if (!query_open(&server->query, &config, server->pipeline, &status, err)) {
             return error_wrap(err, "query");
         }
-        log_info("serve", "page and query API", "url=http://%s/", s->query_endpoint);
+        log_info("serve", "page and query API", "url=%s://%s/",
+                 s->query_tls != NULL ? "https" : "http", s->query_endpoint);
     }
     server->ingest = pipeline_ingest(server->pipeline);
     return open_receivers(server, err);
@@ -462,6 +494,23 @@ static void let_second_signal_end(void)
     (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/*
+ * Large bodies and blocks go back to the system when they are freed, in every state of the heap;
+ * left alone, glibc soon keeps up to 32 MiB pieces and what fragments between them, which is no
+ * matter of ours to count. What is large depends on how much we may have.
+ */
+static void bound_heap(uint64_t memory_limit)
+{
+#ifdef __GLIBC__
+    uint64_t large = memory_limit / 256;
+    large = large < LARGE_BYTES_MIN ? LARGE_BYTES_MIN : large;
+    large = large > LARGE_BYTES_MAX ? LARGE_BYTES_MAX : large;
+    (void)mallopt(M_MMAP_THRESHOLD, (int)large);
+#else
+    (void)memory_limit;
+#endif
+}
+
 /* Run until SIGINT or SIGTERM. true after an orderly stop. */
 static bool serve(const struct settings *settings, struct error *err)
 {
@@ -471,6 +520,7 @@ static bool serve(const struct settings *settings, struct error *err)
 
     server->settings = settings;
     budget_init(&server->budget, (size_t)settings->memory_limit, NULL);
+    bound_heap(settings->memory_limit);
     own_signals(&signals);
     log_info("serve", "starting", "version=%s pid=%d memory_limit=%llu", SPANGATE_VERSION,
              (int)getpid(), (unsigned long long)settings->memory_limit);

@@ -430,6 +430,75 @@ static void warn_of_unused(struct loader *l)
     }
 }
 
+static void make_authenticators(struct loader *l)
+{
+    struct instances *all = &l->document->of[COMPONENT_EXTENSION];
+
+    for (size_t i = 0; i < all->count; i++) {
+        struct instance *instance = &all->items[i];
+        if (instance->component == NULL || instance->component->make_auth == NULL) {
+            continue;
+        }
+        struct auth_settings *auth = arena_alloc(&l->document->arena, sizeof(*auth));
+        *auth = (struct auth_settings){.id = (char *)(uintptr_t)instance->id};
+        instance->component->make_auth(&instance->section, instance->draft, auth);
+        instance->auth = auth;
+    }
+}
+
+/* The extension of that id; NULL: id is NULL, or a problem was reported. */
+static const struct auth_settings *find_authenticator(struct loader *l,
+                                                      const struct section *section,
+                                                      const char *path, const char *id)
+{
+    const struct instances *all = &l->document->of[COMPONENT_EXTENSION];
+
+    for (size_t i = 0; id != NULL && i < all->count; i++) {
+        const struct instance *instance = &all->items[i];
+        if (strcmp(instance->id, id) != 0) {
+            continue;
+        }
+        if (instance->auth == NULL) {
+            section_problem(section, path, "extension \"%.80s\" does not check credentials", id);
+        } else if (!instance->used) {
+            section_problem(section, path, "extension \"%.80s\" is not in service::extensions", id);
+        }
+        return instance->auth;
+    }
+    if (id != NULL) {
+        section_problem(section, path,
+                        "failed to resolve authenticator \"%.80s\": authenticator not found", id);
+    }
+    return NULL;
+}
+
+/* A page that sends a key in a header of its own needs leave to do so. */
+static void allow_header(struct loader *l, struct cors_settings *cors, char *name)
+{
+    size_t count = cors->allowed_header_count;
+    char **names = arena_alloc(&l->document->arena, (count + 1) * sizeof(*names));
+
+    for (size_t i = 0; i < count; i++) {
+        names[i] = cors->allowed_headers[i];
+    }
+    names[count] = name;
+    cors->allowed_headers = names;
+    cors->allowed_header_count = count + 1;
+}
+
+static void find_authenticators(struct loader *l, const struct section *section,
+                                struct receiver_settings *out)
+{
+    out->grpc.auth = find_authenticator(l, section, "protocols.grpc.auth.authenticator",
+                                        out->grpc_authenticator);
+    out->http.auth = find_authenticator(l, section, "protocols.http.auth.authenticator",
+                                        out->http_authenticator);
+    if (out->http.auth != NULL && out->http.auth->header != NULL &&
+        out->http.cors.allowed_origin_count > 0) {
+        allow_header(l, &out->http.cors, out->http.auth->header);
+    }
+}
+
 /* Receivers that are used, and where the bits of the document go. */
 static void make_receivers(struct loader *l, size_t position[INSTANCES_MAX])
 {
@@ -444,6 +513,7 @@ static void make_receivers(struct loader *l, size_t position[INSTANCES_MAX])
         }
         struct receiver_settings out = {.id = (char *)(uintptr_t)instance->id};
         instance->component->make_receiver(&instance->section, instance->draft, &out);
+        find_authenticators(l, &instance->section, &out);
         if (instance->used) {
             position[i] = s->receiver_count;
             s->receivers[s->receiver_count++] = out;
@@ -641,11 +711,18 @@ static void make_query(struct loader *l)
         return;
     }
     s->query_endpoint = own->endpoint;
-    if (section_check_endpoint(&section, "query.endpoint", own->endpoint) &&
-        !own->allow_unauthenticated && !address_is_loopback(own->endpoint)) {
+    s->query_tls = make_tls_server(&section, "query", &own->access);
+    s->query_auth = find_authenticator(l, &section, "query.auth.authenticator",
+                                       make_authenticator(&section, "query", &own->access));
+    /* What was meant to guard the port counts, even if it is wrong: one problem at a time. */
+    bool guarded = own->allow_unauthenticated || own->access.auth_given ||
+                   (own->access.tls_given && own->access.tls.client_ca_file != NULL);
+    if (section_check_endpoint(&section, "query.endpoint", own->endpoint) && !guarded &&
+        !address_is_loopback(own->endpoint)) {
         section_problem(&section, "query.endpoint",
                         "is open to the network, and whoever reaches it can read all traces: "
-                        "listen on localhost, or set spangate.query.allow_unauthenticated: true");
+                        "listen on localhost, ask for credentials with spangate.query.auth, or set "
+                        "spangate.query.allow_unauthenticated: true");
     }
 }
 
@@ -801,6 +878,7 @@ static void make_settings(struct loader *l)
     graph_resolve(l->document, &l->report, config_place_of(l->tree.root, "service.pipelines"));
     warn_of_unused(l);
     check_memory_limiters(l);
+    make_authenticators(l);
     make_receivers(l, receiver_position);
     make_exporters(l, exporter_position);
     make_pipelines(l, receiver_position, exporter_position);
@@ -865,25 +943,57 @@ static void log_warnings(struct config_report *report)
     }
 }
 
+static void add_endpoint(struct strbuf *list, const char *endpoint)
+{
+    strbuf_printf(list, "%s%s", list->len > 0 ? "," : "", endpoint);
+}
+
+/* One listener: who may send, and whether what they send can be read on the way. */
+static void sort_endpoint(const char *endpoint, const struct tls_server_settings *tls,
+                          const struct auth_settings *auth, struct strbuf *open,
+                          struct strbuf *readable)
+{
+    bool guarded = auth != NULL || (tls != NULL && tls->client_ca_file != NULL);
+
+    if (endpoint == NULL || address_is_loopback(endpoint)) {
+        return;
+    }
+    if (!guarded) {
+        add_endpoint(open, endpoint);
+    } else if (tls == NULL) {
+        add_endpoint(readable, endpoint);
+    }
+}
+
 static void warn_of_open_ports(const struct settings *s)
 {
     struct strbuf open;
+    struct strbuf readable;
+    struct strbuf ignored;
 
     strbuf_init(&open, 4096);
+    strbuf_init(&readable, 4096);
+    strbuf_init(&ignored, 4096);
     for (size_t i = 0; i < s->receiver_count; i++) {
         const struct receiver_settings *r = &s->receivers[i];
-        if (r->has_grpc && !address_is_loopback(r->grpc.endpoint)) {
-            strbuf_printf(&open, "%s%s", open.len > 0 ? "," : "", r->grpc.endpoint);
-        }
-        if (r->has_http && !address_is_loopback(r->http.endpoint)) {
-            strbuf_printf(&open, "%s%s", open.len > 0 ? "," : "", r->http.endpoint);
-        }
+        sort_endpoint(r->has_grpc ? r->grpc.endpoint : NULL, r->grpc.tls, r->grpc.auth, &open,
+                      &readable);
+        sort_endpoint(r->has_http ? r->http.endpoint : NULL, r->http.tls, r->http.auth, &open,
+                      &readable);
     }
+    /* An open query port was allowed in so many words. */
+    sort_endpoint(s->query_endpoint, s->query_tls, s->query_auth, &ignored, &readable);
     if (open.len > 0) {
         log_warn("config", "OTLP receivers are OPEN TO THE NETWORK WITHOUT AUTHENTICATION",
                  "endpoints=%s", open.data);
     }
+    if (readable.len > 0) {
+        log_warn("config", "credentials cross the network in clear text: tls is not set",
+                 "endpoints=%s", readable.data);
+    }
     strbuf_deinit(&open);
+    strbuf_deinit(&readable);
+    strbuf_deinit(&ignored);
 }
 
 static char *make_report(struct config_report *report, const struct error *err)

@@ -17,6 +17,7 @@ struct receiver_settings {
     bool has_http, has_grpc;
     struct otlp_http_receiver_settings http;
     struct otlp_grpc_receiver_settings grpc;
+    char *http_authenticator, *grpc_authenticator; /* ids; NULL: none */
 };
 
 struct exporter_settings {
@@ -53,6 +54,8 @@ struct settings {
     char **query_allowed_hosts;
     size_t query_allowed_host_count;
     bool query_allow_unauthenticated;
+    const struct tls_server_settings *query_tls; /* NULL: clear text */
+    const struct auth_settings *query_auth;      /* NULL: whoever reaches it may ask */
     char *health_endpoint;   /* NULL: off */
     char *metrics_endpoint;  /* NULL: off */
     enum log_level log_level;

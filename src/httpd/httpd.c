@@ -2,9 +2,9 @@
  * httpd.c - servers on libmicrohttpd: one daemon a listening socket, each with its epoll thread.
  *
  *   on_request_line   the connection's request is set up afresh
- *   on_access, first  headers are there: framing is checked, the handler says how much body it takes
+ *   on_access, first  headers are there: framing is checked, the handler says how much it takes
  *   on_access …       body bytes, copied once into the buf
- *   on_access, last   the handler gets the request: answered at once, or the connection is suspended
+ *   on_access, last   the handler gets the request: answered at once, or the connection suspended
  *   on_completed      the request is over, however it ended
  *
  * An answer given inside the handler costs nothing extra. Otherwise the connection is suspended
@@ -12,6 +12,7 @@
  * request.reply.
  */
 #include "internal.h"
+#include "tls.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -298,6 +299,25 @@ static struct connection *connection_of(struct MHD_Connection *mhd)
     return info->socket_context;
 }
 
+/* A client that does not speak HTTP, most often one that begins a TLS handshake. */
+static void note_foreign(struct connection *connection)
+{
+    connection->foreign = true;
+    log_warn("httpd", "bytes that are no HTTP, connection closed",
+             "server=%s port=%u hint=\"does the client use TLS? this port is clear text\"",
+             connection->httpd->name, (unsigned)connection->httpd->port);
+}
+
+static bool is_text(const char *target)
+{
+    for (const unsigned char *at = (const unsigned char *)target; *at != '\0'; at++) {
+        if (*at <= 0x20 || *at == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void *on_request_line(void *ctx, const char *target, struct MHD_Connection *mhd)
 {
     struct connection *connection = connection_of(mhd);
@@ -318,6 +338,10 @@ static void *on_request_line(void *ctx, const char *target, struct MHD_Connectio
     request->ctx = NULL;
     atomic_store_explicit(&request->reply, REPLY_NONE, memory_order_relaxed);
     request_set_target(request, target);
+    if (!is_text(target) && connection->credentials == NULL) {
+        note_foreign(connection);
+        (void)shutdown(connection->fd, SHUT_RDWR);
+    }
     return request;
 }
 
@@ -404,6 +428,9 @@ static void connection_open(struct httpd *httpd, struct MHD_Connection *mhd, voi
     connection->fd = info->connect_fd;
     connection->request.connection = connection;
     *socket_ctx = connection;
+    if (httpd->tls != NULL) {
+        connection->credentials = tls_begin(httpd->tls, mhd, connection);
+    }
 
     pthread_mutex_lock(&httpd->shared.lock);
     bool first = httpd->shared.connections == NULL;
@@ -418,8 +445,23 @@ static void connection_open(struct httpd *httpd, struct MHD_Connection *mhd, voi
     }
 }
 
+/* Say why a connection came to nothing where nobody else can. */
+static void explain_end(struct connection *connection)
+{
+    if (connection->credentials != NULL) {
+        if (connection->greeted && !connection->secured) {
+            log_warn("httpd", "TLS handshake failed, connection closed", "server=%s port=%u",
+                     connection->httpd->name, (unsigned)connection->httpd->port);
+        }
+    } else if (!connection->foreign && atomic_load(&connection->watch.serial) == 0 &&
+               watch_bytes_received(connection->fd) > 1) { /* the end of the stream counts as one */
+        note_foreign(connection);
+    }
+}
+
 static void connection_close(struct httpd *httpd, struct connection *connection)
 {
+    explain_end(connection);
     int lingering = connection->linger ? fcntl(connection->fd, F_DUPFD_CLOEXEC, 0) : -1;
     bool keep = false;
 
@@ -444,6 +486,7 @@ static void connection_close(struct httpd *httpd, struct connection *connection)
     } else if (lingering >= 0) {
         (void)close(lingering);
     }
+    tls_end(connection->credentials);
     free(connection->request.text);
     free(connection);
 }
@@ -482,24 +525,43 @@ static size_t keep_escapes(void *ctx, struct MHD_Connection *mhd, char *text)
 
 /* --- start and stop --- */
 
+static void add_tls_options(const struct tls_files *files, struct MHD_OptionItem out[3])
+{
+    /* libmicrohttpd's items have neither const nor functions. */
+    union {
+        const char *text;
+        gnutls_certificate_retrieve_function3 *function;
+        void *pointer;
+    } priorities = {.text = tls_priorities(files)}, callback = {.function = tls_no_certificate};
+
+    out[0] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, priorities.pointer};
+    out[1] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, callback.pointer};
+    out[2] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+}
+
 static struct MHD_Daemon *start_daemon(struct httpd *httpd, int fd)
 {
     sigset_t all, before;
+    unsigned tls = httpd->tls != NULL ? MHD_USE_TLS : 0;
+    struct MHD_OptionItem tls_options[3] = {{MHD_OPTION_END, 0, NULL}};
     unsigned idle_s = (unsigned)(httpd->config.idle_timeout_ns / NS_PER_S);
 
+    if (httpd->tls != NULL) {
+        add_tls_options(httpd->tls, tls_options);
+    }
     /* Signals belong to the main thread; the new thread inherits the mask. */
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     struct MHD_Daemon *daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-        on_access, httpd, MHD_OPTION_EXTERNAL_LOGGER, on_log, (void *)httpd,
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | tls, 0, NULL,
+        NULL, on_access, httpd, MHD_OPTION_EXTERNAL_LOGGER, on_log, (void *)httpd,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)httpd->config.max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         httpd->config.connection_memory, MHD_OPTION_CONNECTION_TIMEOUT, idle_s > 0 ? idle_s : 1U,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
         MHD_OPTION_URI_LOG_CALLBACK, on_request_line, NULL, MHD_OPTION_NOTIFY_COMPLETED,
         on_completed, (void *)httpd, MHD_OPTION_NOTIFY_CONNECTION, on_connection, (void *)httpd,
-        MHD_OPTION_END);
+        MHD_OPTION_ARRAY, tls_options, MHD_OPTION_END);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return daemon;
 }
@@ -520,6 +582,7 @@ static void destroy(struct httpd *httpd)
     (void)close(httpd->watch_event);
     pthread_mutex_destroy(&httpd->shared.lock);
     pthread_cond_destroy(&httpd->shared.quiet);
+    tls_files_close(httpd->tls);
     free(httpd->name);
     free(httpd);
 }
@@ -540,12 +603,18 @@ bool httpd_start(struct httpd **out, const struct httpd_config *config, struct e
     int fds[ADDRESS_SOCKETS_MAX];
     size_t count = 0;
     uint16_t port = 0;
+    struct tls_files *tls = NULL;
 
+    if (config->tls != NULL && !tls_files_open(&tls, config->tls, err)) {
+        return false;
+    }
     if (!address_listen(config->endpoint, fds, &count, &port, err)) {
+        tls_files_close(tls);
         return false;
     }
 
     struct httpd *httpd = mem_zalloc(1, sizeof(*httpd));
+    httpd->tls = tls;
     httpd->config = *config;
     httpd->config.max_connections =
         config->max_connections > 0 ? config->max_connections : CONNECTIONS_MAX;

@@ -18,6 +18,9 @@
 #include <spangate/net/address.h>
 #include <stdatomic.h>
 
+struct tls_credentials;
+struct tls_files;
+
 enum {
     CONNECTIONS_MAX = 4096,
     CONNECTION_MEMORY = 64 * 1024,
@@ -89,14 +92,18 @@ struct httpd_request {
 struct connection {
     struct httpd *httpd;
     int fd;
-    bool linger; /* bytes may still come that nobody reads: close slowly */
+    bool linger;  /* bytes may still come that nobody reads: close slowly */
+    bool greeted; /* TLS: the first byte was that of a handshake */
+    bool secured; /* TLS: the handshake is done */
+    bool foreign; /* clear text: what came is no HTTP, and that has been said */
+    struct tls_credentials *credentials; /* NULL: clear text */
     char peer[INET6_ADDRSTRLEN + 8];
     struct httpd_request request;
 
     /* Written by the epoll thread, read by the watch thread. */
     struct {
         _Atomic enum watch_phase phase;
-        atomic_uint_fast64_t serial;   /* one up for each request */
+        atomic_uint_fast64_t serial;   /* one up for each request, and for a TLS handshake */
         atomic_uint_fast64_t since_ns; /* start of the request, or of the answer */
         atomic_uint_fast64_t received; /* bytes of the body so far */
         atomic_uint_fast64_t expected; /* of the body or the answer; 0: not known */
@@ -114,6 +121,7 @@ struct httpd {
     struct httpd_config
         config; /* strings borrowed for the call of httpd_start() only, but for ctx */
     char *name;
+    struct tls_files *tls; /* NULL: clear text */
     struct MHD_Daemon *daemons[ADDRESS_SOCKETS_MAX];
     int listening[ADDRESS_SOCKETS_MAX]; /* -1: closed */
     size_t daemon_count;
@@ -154,6 +162,8 @@ void watch_stop(struct httpd *httpd);
 void watch_wake(struct httpd *httpd);
 /* The epoll thread: from now on the connection is in this phase; the clock starts anew. */
 void watch_enter(struct connection *connection, enum watch_phase phase);
+/* Bytes that came on a socket so far, as the kernel counts them. */
+uint64_t watch_bytes_received(int fd);
 /* One look at all connections, as if the time were now_ns. Any thread. */
 void watch_sweep(struct httpd *httpd, uint64_t now_ns);
 

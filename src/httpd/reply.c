@@ -8,6 +8,7 @@
  * the peer can read the answer while it is still sending.
  */
 #include "internal.h"
+#include "tls.h"
 
 #include <assert.h>
 #include <spangate/base/log.h>
@@ -39,7 +40,9 @@ static void answer_raw(struct httpd_request *request, int status, const char *co
     }
     /* The send buffer is empty: the last answer went out before this request was read. If the
      * peer is gone there is nobody to tell. */
-    if (!out.overflow) {
+    if (!out.overflow && request->connection->credentials != NULL) {
+        tls_send(request->mhd, strbuf_slice(&out));
+    } else if (!out.overflow) {
         (void)send(request->connection->fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
     }
     strbuf_deinit(&out);

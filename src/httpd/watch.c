@@ -44,7 +44,7 @@ struct slow_close {
     size_t left;
 };
 
-static uint64_t bytes_received(int fd)
+uint64_t watch_bytes_received(int fd)
 {
     struct tcp_info info = {0};
     socklen_t len = sizeof(info);
@@ -58,7 +58,7 @@ static uint64_t bytes_received(int fd)
 /* Whether a connection without a request has been sending one for too long. */
 static bool headers_are_late(struct connection *connection, uint64_t serial, uint64_t now_ns)
 {
-    uint64_t bytes = bytes_received(connection->fd);
+    uint64_t bytes = watch_bytes_received(connection->fd);
 
     if (!connection->idle_seen || connection->idle_serial != serial) {
         connection->idle_seen = true;

@@ -14,6 +14,7 @@
 
 #include "bucket.h"
 #include "h2_nv.h"
+#include "tls.h"
 
 #include <spangate/base/clock.h>
 #include <spangate/net/address.h>
@@ -68,6 +69,9 @@ struct h2_conn {
     bool dirty;      /* in the server's list of what to send from */
     bool settled;    /* the client's SETTINGS came: it does speak HTTP/2 */
     bool terminated; /* a GOAWAY with an error was sent */
+    struct tls *tls; /* NULL: clear text */
+    bool greeted;    /* the first byte was that of a TLS handshake */
+    bool secured;    /* and the handshake is done */
     size_t magic_at; /* matched bytes of the connection preface */
 
     struct h2_stream *streams;
@@ -114,6 +118,7 @@ struct h2_server {
     struct loop *loop;
     struct h2_server_config config;
     char *http1_answer;
+    struct tls_listener *tls; /* NULL: clear text */
     uint16_t port;
     uint64_t random;
 

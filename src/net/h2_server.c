@@ -31,6 +31,8 @@ enum {
     LINGER_BYTES = 4 << 20,
     ODDITIES = 1000,
     ODDITIES_PER_S = 100,
+    TLS_HANDSHAKE = 0x16, /* the first byte a client sends */
+    TLS_RECORD_MAX = 16 * 1024,
 };
 
 #define PREFACE_DEADLINE_NS (10 * NS_PER_S)
@@ -220,6 +222,8 @@ static void conn_close(struct h2_conn *conn)
     conn->state = CONN_CLOSED;
     loop_timer_clear(&conn->timer);
     drop_session(conn);
+    tls_close(conn->tls);
+    conn->tls = NULL;
     loop_unwatch(conn->watch);
     (void)close(conn->fd);
     if (conn->prev != NULL) {
@@ -247,6 +251,9 @@ static void set_state(struct h2_conn *conn, enum conn_state state)
 static void conn_linger(struct h2_conn *conn)
 {
     drop_session(conn);
+    if (conn->tls != NULL) {
+        tls_shutdown(conn->tls);
+    }
     (void)shutdown(conn->fd, SHUT_WR);
     set_state(conn, CONN_LINGER);
     loop_rewatch(conn->watch, EPOLLIN);
@@ -428,9 +435,35 @@ static void keep_unsent(struct h2_conn *conn, const uint8_t *data, size_t len)
     h2_conn_arm(conn, conn->unsent.since_ns + H2_WRITE_DEADLINE_NS);
 }
 
+/* A record at a time, until the kernel takes no more. */
+static ssize_t send_secured(struct h2_conn *conn, const uint8_t *data, size_t len)
+{
+    struct error err;
+    size_t sent = 0;
+    size_t part;
+
+    while (sent < len) {
+        switch (tls_write(conn->tls, data + sent, len - sent, &part, &err)) {
+        case TLS_DONE:
+            sent += part;
+            break;
+        case TLS_WANT_READ:
+        case TLS_WANT_WRITE:
+            return (ssize_t)sent;
+        default:
+            conn_close(conn);
+            return -1;
+        }
+    }
+    return (ssize_t)sent;
+}
+
 /* Bytes the kernel took; -1 when the connection broke and was closed. */
 static ssize_t send_bytes(struct h2_conn *conn, const uint8_t *data, size_t len)
 {
+    if (conn->tls != NULL) {
+        return send_secured(conn, data, len);
+    }
     ssize_t sent = send(conn->fd, data, len, MSG_NOSIGNAL);
 
     if (sent >= 0) {
@@ -599,7 +632,7 @@ static bool is_http2(struct h2_conn *conn, const uint8_t *data, size_t len)
             conn->magic_at++;
             continue;
         }
-        if (conn->magic_at == 0 && data[i] == 0x16) {
+        if (conn->magic_at == 0 && data[i] == TLS_HANDSHAKE) {
             log_warn("net", "TLS handshake on a plaintext port, connection closed", "port=%u",
                      (unsigned)conn->server->port);
             conn_close(conn);
@@ -613,36 +646,152 @@ static bool is_http2(struct h2_conn *conn, const uint8_t *data, size_t len)
     return true;
 }
 
-static void conn_read(struct h2_conn *conn)
+/* Who speaks clear text to a TLS port is told so, in HTTP/1, which every client can show. */
+static void refuse_clear_text(struct h2_conn *conn, bool is_http)
 {
-    struct h2_server *server = conn->server;
-    ssize_t got = recv(conn->fd, server->read_buf, READ_BYTES, 0);
+    static const char answer[] = "HTTP/1.1 400 Bad Request\r\n"
+                                 "Content-Type: text/plain; charset=utf-8\r\n"
+                                 "Content-Length: 21\r\n"
+                                 "Connection: close\r\n"
+                                 "\r\n"
+                                 "this port speaks TLS\n";
 
+    log_warn("net", "clear text on a TLS port, connection closed", "port=%u",
+             (unsigned)conn->server->port);
+    if (is_http) {
+        (void)send(conn->fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL);
+    }
+    conn_linger(conn);
+}
+
+/* Look at the first byte without taking it. false: not yet, or not TLS. */
+static bool is_greeted(struct h2_conn *conn)
+{
+    uint8_t first;
+
+    if (!conn->greeted) {
+        ssize_t got = recv(conn->fd, &first, 1, MSG_PEEK);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+            return false;
+        }
+        if (got <= 0) {
+            conn_close(conn);
+            return false;
+        }
+        if (first != TLS_HANDSHAKE) {
+            refuse_clear_text(conn, first >= 'A' && first <= 'Z');
+            return false;
+        }
+        conn->greeted = true;
+    }
+    return true;
+}
+
+/* The TLS handshake, as far as it goes now. false: not done, or failed and closed. */
+static bool is_secured(struct h2_conn *conn)
+{
+    struct error err;
+
+    if (conn->secured) {
+        return true;
+    }
+    if (!is_greeted(conn)) {
+        return false;
+    }
+    switch (tls_handshake(conn->tls, &err)) {
+    case TLS_DONE:
+        conn->secured = true;
+        loop_rewatch(conn->watch, EPOLLIN);
+        return true;
+    case TLS_WANT_READ:
+        loop_rewatch(conn->watch, EPOLLIN);
+        return false;
+    case TLS_WANT_WRITE:
+        loop_rewatch(conn->watch, EPOLLOUT);
+        return false;
+    case TLS_FAILED:
+        log_warn("net", "TLS connection refused", "port=%u error=\"%s\"",
+                 (unsigned)conn->server->port, err.message);
+        break;
+    case TLS_CLOSED:
+        log_warn("net", "TLS connection refused",
+                 "port=%u error=\"the client ended the handshake\"", (unsigned)conn->server->port);
+        break;
+    }
+    conn_close(conn);
+    return false;
+}
+
+static size_t receive_secured(struct h2_conn *conn)
+{
+    struct error err;
+    size_t got = 0;
+    size_t part;
+
+    if (!is_secured(conn)) {
+        return 0;
+    }
+    /* Whole records, so that OpenSSL keeps nothing back that the kernel would not tell us of. */
+    while (READ_BYTES - got >= TLS_RECORD_MAX) {
+        enum tls_step step =
+            tls_read(conn->tls, conn->server->read_buf + got, READ_BYTES - got, &part, &err);
+        if (step == TLS_CLOSED || step == TLS_FAILED) {
+            if (got == 0) {
+                conn_close(conn);
+            }
+            break;
+        }
+        if (step != TLS_DONE) {
+            break;
+        }
+        got += part;
+    }
+    return got;
+}
+
+/* Bytes that came into the shared buffer; 0: none now, or the connection was closed. */
+static size_t receive(struct h2_conn *conn)
+{
+    if (conn->tls != NULL && conn->state != CONN_LINGER) {
+        return receive_secured(conn);
+    }
+    ssize_t got = recv(conn->fd, conn->server->read_buf, READ_BYTES, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-        return;
+        return 0;
     }
     if (got <= 0) {
         conn_close(conn);
+        return 0;
+    }
+    return (size_t)got;
+}
+
+static void conn_read(struct h2_conn *conn)
+{
+    struct h2_server *server = conn->server;
+    size_t got = receive(conn);
+
+    if (got == 0) {
         return;
     }
     if (conn->state == CONN_LINGER) {
-        conn->discarded += (size_t)got;
+        conn->discarded += got;
         if (conn->discarded > LINGER_BYTES) {
             conn_close(conn);
         }
         return;
     }
-    if (!is_http2(conn, server->read_buf, (size_t)got)) {
+    if (!is_http2(conn, server->read_buf, got)) {
         return;
     }
-    ssize_t used = nghttp2_session_mem_recv(conn->session, server->read_buf, (size_t)got);
+    ssize_t used = nghttp2_session_mem_recv(conn->session, server->read_buf, got);
     if (used < 0) {
         log_debug("net", "HTTP/2 session broken, connection closed", "port=%u error=\"%s\"",
                   (unsigned)server->port, nghttp2_strerror((int)used));
         conn_close(conn);
         return;
     }
-    h2_count_waste(conn, (size_t)got);
+    h2_count_waste(conn, got);
     if (conn->magic_at == sizeof(client_magic) - 1) {
         h2_conn_touch(conn);
     }
@@ -659,6 +808,10 @@ static void conn_event(void *ctx, uint32_t events)
         return;
     }
     if ((events & EPOLLOUT) != 0 && conn->state != CONN_CLOSED && conn->state != CONN_LINGER) {
+        if (conn->tls != NULL && !conn->secured) {
+            (void)is_secured(conn);
+            return;
+        }
         h2_conn_touch(conn);
     }
 }
@@ -717,6 +870,9 @@ static void conn_open(struct h2_server *server, int fd)
     server->conns = conn;
     server->conn_count++;
     conn->watch = loop_watch(server->loop, fd, EPOLLIN, conn_event, conn);
+    if (server->tls != NULL) {
+        conn->tls = tls_listener_accept(server->tls, fd, now);
+    }
     int rc = nghttp2_session_server_new2(&conn->session, server->callbacks, conn, server->option);
     if (rc != 0 || !submit_settings(conn)) {
         conn_close(conn);
@@ -840,11 +996,17 @@ bool h2_server_open(struct h2_server **out, struct loop *loop,
     int fds[ADDRESS_SOCKETS_MAX];
     size_t count = 0;
     uint16_t port = 0;
+    struct tls_listener *tls = NULL;
 
+    if (config->tls != NULL && !tls_listener_open(&tls, config->tls, err)) {
+        return false;
+    }
     if (!address_listen(config->endpoint, fds, &count, &port, err)) {
+        tls_listener_close(tls);
         return false;
     }
     struct h2_server *server = mem_zalloc(1, sizeof(*server));
+    server->tls = tls;
     server->loop = loop;
     server->config = *config;
     server->config.endpoint = NULL; /* borrowed for this call only */
@@ -917,6 +1079,7 @@ void h2_server_close(struct h2_server *server)
         server->spare = stream->next;
         free(stream);
     }
+    tls_listener_close(server->tls);
     nghttp2_option_del(server->option);
     nghttp2_session_callbacks_del(server->callbacks);
     free(server->slots);

@@ -1,5 +1,5 @@
 /*
- * tls.c - the client's side of TLS on OpenSSL.
+ * tls.c - a TLS connection on OpenSSL: setting up the client's side, and the conversation of both.
  *
  * OpenSSL writes to sockets with write(2), which raises SIGPIPE when the peer has gone. So its
  * bytes go through a BIO of ours that uses send(2) with MSG_NOSIGNAL.
@@ -22,7 +22,8 @@
 
 struct tls {
     int fd;
-    SSL_CTX *ctx;
+    bool is_server;
+    SSL_CTX *ctx; /* the client's own; NULL for a server's connection */
     SSL *ssl;
 };
 
@@ -186,6 +187,28 @@ bool tls_open(struct tls **out, int fd, const struct tls_options *options, struc
     return true;
 }
 
+struct tls *tls_accept(struct ssl_ctx_st *ctx, int fd)
+{
+    struct tls *tls = mem_zalloc(1, sizeof(*tls));
+
+    tls->fd = fd;
+    tls->is_server = true;
+    tls->ssl = SSL_new(ctx);
+    assert(tls->ssl != NULL);
+    BIO *bio = bio_new(tls);
+    SSL_set_bio(tls->ssl, bio, bio);
+    SSL_set_accept_state(tls->ssl);
+    return tls;
+}
+
+void tls_shutdown(struct tls *tls)
+{
+    if (SSL_is_init_finished(tls->ssl) && SSL_get_shutdown(tls->ssl) == 0) {
+        (void)SSL_shutdown(tls->ssl);
+        ERR_clear_error();
+    }
+}
+
 void tls_close(struct tls *tls)
 {
     if (tls == NULL) {
@@ -252,7 +275,8 @@ enum tls_step tls_handshake(struct tls *tls, struct error *err)
     SSL_get0_alpn_selected(tls->ssl, &protocol, &len);
     if (len != 2 || memcmp(protocol, "h2", 2) != 0) {
         (void)error_set(err, ERR_UNAVAILABLE,
-                        "TLS handshake: the server does not offer HTTP/2 (ALPN h2)");
+                        "TLS handshake: the %s does not offer HTTP/2 (ALPN h2)",
+                        tls->is_server ? "client" : "server");
         return TLS_FAILED;
     }
     return TLS_DONE;

@@ -1,13 +1,14 @@
 /*
- * tls.h - the client's side of TLS, over a non-blocking socket. The only place that knows OpenSSL.
+ * tls.h - TLS over a non-blocking socket, both sides. The only place that knows OpenSSL.
  *
- * TLS 1.2 at least, ALPN must agree on h2, the server's certificate is verified unless told
- * otherwise.
+ * TLS 1.2 at least, ALPN must agree on h2. As a client the server's certificate is verified unless
+ * told otherwise; as a server the client's is where authorities for it are configured.
  */
 #ifndef SPANGATE_SRC_TLS_H
 #define SPANGATE_SRC_TLS_H
 
 #include <spangate/base/error.h>
+#include <spangate/net/tls.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -25,6 +26,25 @@ struct tls;
 bool tls_open(struct tls **out, int fd, const struct tls_options *options,
               struct error *err) MUST_CHECK;
 void tls_close(struct tls *tls); /* NULL is allowed */
+
+/* Say goodbye (close_notify), as far as the socket takes it. */
+void tls_shutdown(struct tls *tls);
+
+/* --- tls_server.c: the files of a listener, read again when they change. One thread. --- */
+
+struct tls_listener;
+
+/* settings are borrowed. ERR_INVALID: a file is missing or holds something else. */
+bool tls_listener_open(struct tls_listener **out, const struct tls_server_settings *settings,
+                       struct error *err) MUST_CHECK;
+void tls_listener_close(struct tls_listener *listener); /* NULL is allowed */
+/* For a connection that was accepted at now_ns (monotonic). fd is borrowed. */
+struct tls *tls_listener_accept(struct tls_listener *listener, int fd, uint64_t now_ns);
+
+/* --- tls.c --- */
+
+struct ssl_ctx_st;
+struct tls *tls_accept(struct ssl_ctx_st *ctx, int fd); /* ctx is counted up */
 
 enum tls_step { TLS_DONE, TLS_WANT_READ, TLS_WANT_WRITE, TLS_CLOSED, TLS_FAILED };
 

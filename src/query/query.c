@@ -5,7 +5,8 @@
  * the page's files are answered there; everything that looks at traces goes through a ring to a few
  * worker threads.
  *
- * This port has no password of its own, so it must not answer pages of other sites that a browser
+ * Who may ask is decided before a body is read. Credentials are asked for where they are
+ * configured. With or without them the port must not answer pages of other sites that a browser
  * on this machine happens to show: requests for a host that is not ours (DNS rebinding) and changes
  * asked for by another origin are refused.
  */
@@ -22,7 +23,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { THREADS_DEFAULT = 2, WAITING_MAX = 256, HOST_MAX = 256 };
+enum { THREADS_DEFAULT = 2, WAITING_MAX = 256, HOST_MAX = 256, BODY_MAX = 64 * 1024 };
 
 /* --- endpoints --- */
 
@@ -253,6 +254,36 @@ static bool origin_is_allowed(const struct query *query, const struct httpd_requ
 
 /* --- requests --- */
 
+static bool find_header(void *ctx, const char *name, struct slice *value)
+{
+    const char *text = httpd_header(ctx, name);
+
+    *value = text != NULL ? slice_of(text) : (struct slice){0};
+    return text != NULL;
+}
+
+static bool is_known(const struct query *query, struct httpd_request *request)
+{
+    struct error err;
+
+    if (query->auth == NULL || auth_check(query->auth, find_header, request, &err)) {
+        return true;
+    }
+    bool limit = err.code == ERR_LIMIT;
+    const struct httpd_header_pair headers[] = {
+        api_headers[0],
+        api_headers[1],
+        api_headers[2],
+        limit ? (struct httpd_header_pair){"Retry-After", "1"}
+              : (struct httpd_header_pair){"WWW-Authenticate", auth_challenge(query->auth)},
+    };
+    log_warn("query", "request refused", "peer=%s error=\"%s\"", httpd_peer(request), err.message);
+    httpd_reply(request, limit ? 429 : 401, "text/plain; charset=utf-8",
+                slice_of(limit ? "try again later\n" : "credentials are missing or wrong\n"),
+                headers, COUNT_OF(headers), false);
+    return false;
+}
+
 /* Whether the request was answered here. */
 static bool refuse(const struct query *query, struct httpd_request *request)
 {
@@ -270,7 +301,7 @@ static bool refuse(const struct query *query, struct httpd_request *request)
         reply_text(request, 403, "Changes are not taken from other sites.\n");
         return true;
     }
-    return false;
+    return !is_known(query, request);
 }
 
 static bool method_fits(const char *method, const struct endpoint *endpoint)
@@ -296,13 +327,14 @@ static void reply_file(struct httpd_request *request)
     }
 }
 
+static size_t on_headers(void *ctx, struct httpd_request *request)
+{
+    return refuse(ctx, request) ? 0 : BODY_MAX;
+}
+
 static void on_request(void *ctx, struct httpd_request *request)
 {
     struct query *query = ctx;
-
-    if (refuse(query, request)) {
-        return;
-    }
     const struct endpoint *endpoint = find_endpoint(request);
     if (endpoint == NULL) {
         reply_file(request);
@@ -370,6 +402,7 @@ static bool collect_hosts(struct query *query, const struct query_config *config
 static void free_query(struct query *query)
 {
     ring_deinit(&query->calls);
+    auth_free(query->auth);
     for (size_t i = 0; i < query->host_count; i++) {
         free(query->hosts[i]);
     }
@@ -389,10 +422,13 @@ bool query_open(struct query **out, const struct query_config *config, struct pi
     struct httpd_config http = {
         .name = "query",
         .endpoint = config->endpoint,
+        .on_headers = on_headers,
         .on_request = on_request,
         .ctx = query,
+        .tls = config->tls,
     };
-    if (!collect_hosts(query, config, err) || !httpd_start(&query->httpd, &http, err)) {
+    if ((config->auth != NULL && !auth_new(&query->auth, config->auth, err)) ||
+        !collect_hosts(query, config, err) || !httpd_start(&query->httpd, &http, err)) {
         free_query(query);
         return error_wrap(err, "query port");
     }

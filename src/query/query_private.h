@@ -29,6 +29,7 @@ struct query {
     struct pipeline *pipeline;
     struct query_status_source status; /* write NULL: none */
     struct httpd *httpd;
+    struct auth *auth; /* NULL: whoever reaches the port may ask */
     struct ring calls; /* struct httpd_request */
     struct thread *threads;
     size_t thread_count;

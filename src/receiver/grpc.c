@@ -18,6 +18,7 @@
 
 #include <inttypes.h>
 #include <spangate/base/clock.h>
+#include <spangate/base/log.h>
 #include <spangate/base/mem.h>
 #include <spangate/base/metrics.h>
 #include <spangate/base/thread.h>
@@ -27,11 +28,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 enum {
     MESSAGE_BYTES_MAX = 64 << 20,
     HEALTH_BYTES_MAX = 4096,
-    DRAIN_BYTES = 16 << 20, /* read of a refused request beyond the limit, before it is cut off */
+    DRAIN_BYTES = 16 << 20,   /* read of a refused request beyond the limit, before it is cut off */
+    STRANGER_BYTES = 1 << 20, /* read of one whose sender is not known */
     SPARE_CALLS = 1024,
     NAME_MAX_BYTES = 128, /* of a path or coding, in messages */
 };
@@ -55,6 +58,9 @@ static const char *const outcomes[] = {
 
 #define OTLP_SERVICE(package, name) "opentelemetry.proto.collector." package ".v1." name
 
+#define HEALTH_CHECK "/grpc.health.v1.Health/Check"
+#define PROFILES_SERVICE "/opentelemetry.proto.collector.profiles."
+
 static const char *const services[OTLP_SIGNALS] = {
     [OTLP_TRACES] = OTLP_SERVICE("trace", "TraceService"),
     [OTLP_METRICS] = OTLP_SERVICE("metrics", "MetricsService"),
@@ -76,6 +82,8 @@ struct grpc_receiver {
     struct receiver base;
     uint32_t index;
     struct ingest ingest;
+    const char *endpoint;
+    struct auth *auth; /* NULL: everybody may send */
     size_t message_max;
     struct thread thread;
     struct loop *loop;
@@ -109,6 +117,7 @@ struct grpc_call {
     const struct method *method;
     struct grpc_message message;
     uint64_t received;
+    uint64_t received_max; /* of a request that is refused: then it is cut off */
     enum codec codec;
     bool codec_known;
     bool submitted; /* with ingest: must not be freed */
@@ -514,7 +523,7 @@ static const struct method methods[] = {
     {"/" OTLP_SERVICE("trace", "TraceService") "/Export", run_export, OTLP_TRACES},
     {"/" OTLP_SERVICE("metrics", "MetricsService") "/Export", run_export, OTLP_METRICS},
     {"/" OTLP_SERVICE("logs", "LogsService") "/Export", run_export, OTLP_LOGS},
-    {"/grpc.health.v1.Health/Check", run_health_check, OTLP_SIGNALS},
+    {HEALTH_CHECK, run_health_check, OTLP_SIGNALS},
     {"/grpc.health.v1.Health/Watch", run_health_watch, OTLP_SIGNALS},
     {"/grpc.health.v1.Health/List", run_health_list, OTLP_SIGNALS},
 };
@@ -561,6 +570,43 @@ static int shortened(struct slice text)
     return (int)(text.len < NAME_MAX_BYTES ? text.len : NAME_MAX_BYTES);
 }
 
+struct header_list {
+    const struct h2_header *headers;
+    size_t count;
+};
+
+/* Names come in lower case. */
+static bool find_header(void *ctx, const char *name, struct slice *value)
+{
+    const struct header_list *list = ctx;
+
+    for (size_t i = 0; i < list->count; i++) {
+        struct slice found = list->headers[i].name;
+        if (found.len == strlen(name) &&
+            strncasecmp((const char *)found.data, name, found.len) == 0) {
+            *value = list->headers[i].value;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_sender(struct grpc_call *call, const struct request_headers *picked,
+                         struct header_list list)
+{
+    struct grpc_receiver *receiver = call->receiver;
+    struct error err;
+
+    if (receiver->auth == NULL || slice_equal_text(picked->path, HEALTH_CHECK) ||
+        auth_check(receiver->auth, find_header, &list, &err)) {
+        return;
+    }
+    log_warn("receiver", "request refused", "receiver=grpc endpoint=%s error=\"%s\"",
+             receiver->endpoint, err.message);
+    refuse(call, err.code, status_of(err.code)->grpc, "%s", err.message);
+    call->received_max = STRANGER_BYTES;
+}
+
 /* Everything that can be said before the message. */
 static void check_headers(struct grpc_call *call, const struct request_headers *headers)
 {
@@ -580,6 +626,11 @@ static void check_headers(struct grpc_call *call, const struct request_headers *
         return;
     }
     call->method = find_method(headers->path);
+    if (call->method == NULL && headers->path.len > strlen(PROFILES_SERVICE) &&
+        memcmp(headers->path.data, PROFILES_SERVICE, strlen(PROFILES_SERVICE)) == 0) {
+        refuse(call, ERR_UNSUPPORTED, GRPC_UNIMPLEMENTED, "profiles are not supported");
+        return;
+    }
     if (call->method == NULL) {
         refuse(call, ERR_UNSUPPORTED, GRPC_UNIMPLEMENTED, "unknown method %.*s",
                shortened(headers->path), (const char *)headers->path.data);
@@ -610,8 +661,12 @@ static void on_headers(void *ctx, struct h2_stream *stream, const struct h2_head
 
     (void)end; /* on_end follows */
     h2_stream_set_ctx(stream, call);
+    call->received_max = receiver->message_max + DRAIN_BYTES;
     pick_headers(headers, count, &picked);
-    check_headers(call, &picked);
+    check_sender(call, &picked, (struct header_list){headers, count});
+    if (!call->refused) {
+        check_headers(call, &picked);
+    }
     bool is_export = call->method != NULL && call->method->run == run_export;
     grpc_message_init(&call->message, is_export ? receiver->message_max : HEALTH_BYTES_MAX,
                       receiver->ingest.budget);
@@ -652,9 +707,9 @@ static void refuse_fault(struct grpc_call *call)
 
 static void on_data(void *ctx, struct h2_stream *stream, struct slice data)
 {
-    struct grpc_receiver *receiver = ctx;
     struct grpc_call *call = h2_stream_ctx(stream);
 
+    (void)ctx;
     h2_consume(stream,
                data.len); /* copied below, or thrown away: memory is guarded by the budget */
     call->received += data.len;
@@ -662,7 +717,7 @@ static void on_data(void *ctx, struct h2_stream *stream, struct slice data)
         grpc_message_feed(&call->message, data);
         refuse_fault(call);
     }
-    if (call->received > receiver->message_max + DRAIN_BYTES) {
+    if (call->received > call->received_max) {
         refuse(call, ERR_TOO_LARGE, GRPC_RESOURCE_EXHAUSTED, "the request never ends");
         answer_refusal(call);
     }
@@ -764,6 +819,7 @@ static void grpc_drain(struct receiver *base)
 static void grpc_free(struct grpc_receiver *receiver)
 {
     h2_server_close(receiver->server);
+    auth_free(receiver->auth);
     while (receiver->own.spare != NULL) {
         struct grpc_call *call = receiver->own.spare;
         receiver->own.spare = call->next;
@@ -802,6 +858,7 @@ bool otlp_grpc_receiver_open(struct receiver **out,
         .max_connection_age_grace_ns = settings->max_connection_age_grace_ns,
         .http1_hint = "this is OTLP/gRPC over HTTP/2; "
                       "OTLP/HTTP is on another port (4318 by default)",
+        .tls = settings->tls,
         .handler =
             {
                 .on_headers = on_headers,
@@ -815,6 +872,7 @@ bool otlp_grpc_receiver_open(struct receiver **out,
     receiver->base.ops = &grpc_ops;
     receiver->index = index;
     receiver->ingest = *ingest;
+    receiver->endpoint = settings->endpoint;
     receiver->message_max = settings->max_recv_msg_size > 0 ? (size_t)settings->max_recv_msg_size
                                                             : (size_t)MESSAGE_BYTES_MAX;
     (void)pthread_mutex_init(&receiver->shared.lock, NULL);
@@ -824,7 +882,8 @@ bool otlp_grpc_receiver_open(struct receiver **out,
     }
     receiver->received_bytes = metric_series(METRIC_RECEIVED_BYTES, "grpc", NULL);
     receiver->loop = loop_new();
-    if (!h2_server_open(&receiver->server, receiver->loop, &config, err)) {
+    if ((settings->auth != NULL && !auth_new(&receiver->auth, settings->auth, err)) ||
+        !h2_server_open(&receiver->server, receiver->loop, &config, err)) {
         grpc_free(receiver);
         return error_wrap(err, "OTLP/gRPC receiver");
     }

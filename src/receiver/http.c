@@ -2,7 +2,8 @@
  * http.c - the OTLP/HTTP front door: what a request is, where it goes, what comes back.
  *
  * Specification: OTLP 1.11 "OTLP/HTTP". Everything that can be said before the body is said before
- * the body: path, method, media type, coding and size are checked when the headers are there.
+ * the body: sender, path, method, media type, coding and size are checked when the headers are
+ * there.
  *
  * Threads: handlers run on the epoll threads of httpd; answers come from any thread. A request
  * has no state of ours: what the answer needs is one of a few struct route, and the rest is in the
@@ -20,6 +21,7 @@
 
 #define BODY_MAX ((size_t)64 << 20)
 #define JSON_MAX ((size_t)16 << 20)
+#define PROFILES_PATH "/v1development/profiles"
 
 /* google.rpc.Code where the table of status.c has no row: it speaks of requests that exist. */
 enum { RPC_UNIMPLEMENTED = 12 };
@@ -51,6 +53,7 @@ struct http_receiver {
     uint32_t index;
     struct ingest ingest;
     struct httpd *httpd;
+    struct auth *auth; /* NULL: everybody may send */
     size_t body_max, json_max;
     atomic_bool draining;
     struct route routes[OTLP_SIGNALS][2]; /* by signal and encoding */
@@ -77,7 +80,7 @@ static void reply(struct http_receiver *receiver, struct httpd_request *request,
 static void reply_error(struct http_receiver *receiver, struct httpd_request *request,
                         enum otlp_encoding encoding, const struct error *err)
 {
-    struct httpd_header_pair headers[2 + CORS_HEADERS_MAX];
+    struct httpd_header_pair headers[3 + CORS_HEADERS_MAX];
     const struct status_row *row = status_of(err->code);
     const char *message = err->message;
     char retry_after[16];
@@ -95,6 +98,10 @@ static void reply_error(struct http_receiver *receiver, struct httpd_request *re
     if (err->code == ERR_UNSUPPORTED) {
         headers[n++] =
             (struct httpd_header_pair){"Accept-Encoding", "gzip, deflate, zstd, identity"};
+    }
+    if (err->code == ERR_UNAUTHENTICATED && receiver->auth != NULL) {
+        headers[n++] =
+            (struct httpd_header_pair){"WWW-Authenticate", auth_challenge(receiver->auth)};
     }
     series_add(receiver->requests[err->code], 1);
     strbuf_init(&body, 4096);
@@ -182,10 +189,32 @@ static bool is_grpc(const char *content_type)
     return content_type != NULL && strncmp(content_type, "application/grpc", 16) == 0;
 }
 
+static bool find_header(void *ctx, const char *name, struct slice *value)
+{
+    const char *text = httpd_header(ctx, name);
+
+    *value = text != NULL ? slice_of(text) : (struct slice){0};
+    return text != NULL;
+}
+
+static bool check_sender(struct http_receiver *receiver, struct httpd_request *request,
+                         struct error *err)
+{
+    if (receiver->auth == NULL || auth_check(receiver->auth, find_header, request, err)) {
+        return true;
+    }
+    log_warn("receiver", "request refused", "receiver=http endpoint=%s peer=%s error=\"%s\"",
+             receiver->settings->endpoint, httpd_peer(request), err->message);
+    return false;
+}
+
 /* Whether the path is one of ours and leads somewhere. */
 static bool check_path(struct http_receiver *receiver, const struct httpd_request *request,
                        enum otlp_signal *signal, struct error *err)
 {
+    if (path_is(httpd_path(request), PROFILES_PATH)) {
+        return error_set(err, ERR_NOT_FOUND, "profiles are not supported");
+    }
     if (!find_signal(receiver, httpd_path(request), signal)) {
         return error_set(err, ERR_NOT_FOUND, "%s", receiver->wrong_path);
     }
@@ -225,7 +254,7 @@ static size_t on_headers(void *ctx, struct httpd_request *request)
         return 0;
     }
     bool known_type = find_encoding(request, &encoding);
-    if (!check_path(receiver, request, &signal, &err)) {
+    if (!check_sender(receiver, request, &err) || !check_path(receiver, request, &signal, &err)) {
         reply_error(receiver, request, encoding, &err);
         return 0;
     }
@@ -311,6 +340,7 @@ static void http_close(struct receiver *base)
     struct http_receiver *receiver = (struct http_receiver *)base;
 
     httpd_stop(receiver->httpd);
+    auth_free(receiver->auth);
     free(receiver);
 }
 
@@ -377,8 +407,11 @@ bool otlp_http_receiver_open(struct receiver **out,
         .ctx = receiver,
         .budget = ingest->budget,
         .idle_timeout_ns = settings->idle_timeout_ns,
+        .tls = settings->tls,
     };
-    if (!httpd_start(&receiver->httpd, &config, err)) {
+    if ((settings->auth != NULL && !auth_new(&receiver->auth, settings->auth, err)) ||
+        !httpd_start(&receiver->httpd, &config, err)) {
+        auth_free(receiver->auth);
         free(receiver);
         return error_wrap(err, "OTLP/HTTP receiver");
     }

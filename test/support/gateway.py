@@ -39,11 +39,16 @@ def wait_until(check, what, seconds=30):
 
 
 class Gateway:
-    """config: YAML text merged over the default one; sets: more `--set` arguments."""
+    """config: YAML text merged over the default one; sets: more `--set` arguments; data: its data
+    folder; prefix: a command that runs it, without forking (strace -D); env: more environment."""
 
-    def __init__(self, folder, config=None, sets=(), settle="100ms", idle="2s", program=None):
+    def __init__(
+        self, folder, config=None, sets=(), settle="100ms", idle="2s", program=None, data=None,
+        prefix=(), env=None,
+    ):
         self.folder = str(folder)
-        self.data = os.path.join(self.folder, "data")
+        self.data = str(data) if data else os.path.join(self.folder, "data")
+        self.prefix, self.env = list(prefix), dict(env or {})
         self.ports = {name: free_port() for name in ("http", "grpc", "query", "health", "metrics")}
         self.log_path = os.path.join(self.folder, "gateway.log")
         self.program = program or PROGRAM
@@ -77,7 +82,7 @@ service:
 """
 
     def arguments(self):
-        args = [self.program, "serve", "--config", "yaml:" + self.default_config()]
+        args = [*self.prefix, self.program, "serve", "--config", "yaml:" + self.default_config()]
         if self.config:
             args += ["--config", "yaml:" + self.config]
         for one in self.sets:
@@ -88,7 +93,11 @@ service:
         os.makedirs(self.folder, exist_ok=True)
         log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            self.arguments(), stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            self.arguments(),
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **self.env},
         )
         log.close()
         if wait:
@@ -127,6 +136,15 @@ service:
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+    def memory_kib(self, field="VmHWM"):
+        """Of /proc/PID/status: VmHWM is the peak of resident memory. 0 when it has ended."""
+        with contextlib.suppress(OSError, ValueError):
+            with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
+                for line in status:
+                    if line.startswith(field + ":"):
+                        return int(line.split()[1])
+        return 0
 
     def __enter__(self):
         return self.start()

@@ -28,6 +28,7 @@ enum config_type {
     CONFIG_BYTES_OR_PERCENT, /* struct config_amount */
     CONFIG_ENUM,             /* int: value of the name in `names` */
     CONFIG_STRINGS,          /* char **, count_at */
+    CONFIG_SECRETS,          /* char **, count_at: never printed */
     CONFIG_HEADERS,     /* struct config_header *, count_at: a map, or a list of {name, value} */
     CONFIG_STRUCT,      /* a struct inside, described by `schema` */
     CONFIG_STRUCTS,     /* pointer to structs of schema->size, count_at */
@@ -58,7 +59,7 @@ struct config_field {
     const char *key;
     enum config_type type;
     size_t at;       /* CONFIG_AT */
-    size_t count_at; /* CONFIG_AT of a size_t: STRINGS, HEADERS, STRUCTS */
+    size_t count_at; /* CONFIG_AT of a size_t: STRINGS, SECRETS, HEADERS, STRUCTS */
     size_t given_at; /* CONFIG_GIVEN of a bool: set when the key is in the file; 0: nobody asks */
     bool null_is_given;    /* STRUCT: `key:` with nothing after it means "with defaults" */
     bool required;         /* absent is an error */

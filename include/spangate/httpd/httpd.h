@@ -12,6 +12,7 @@
 #include <spangate/base/buf.h>
 #include <spangate/base/error.h>
 #include <spangate/base/strbuf.h>
+#include <spangate/net/tls.h>
 
 struct httpd;
 struct httpd_request;
@@ -34,13 +35,15 @@ struct httpd_config {
     httpd_request_fn *on_request;
     httpd_refuse_fn *on_refuse; /* NULL: plain text */
     void *ctx;
-    struct budget *budget;    /* bodies; NULL: none */
-    size_t max_connections;   /* 4096 */
-    size_t connection_memory; /* 64 KiB */
-    uint64_t idle_timeout_ns; /* 120 s */
+    struct budget *budget;                 /* bodies; NULL: none */
+    size_t max_connections;                /* 4096 */
+    size_t connection_memory;              /* 64 KiB */
+    uint64_t idle_timeout_ns;              /* 120 s */
+    const struct tls_server_settings *tls; /* NULL: clear text; borrowed for the server's life */
 };
 
-/* ERR_IN_USE: "cannot bind 127.0.0.1:4318: address in use". *out is set only on success. */
+/* ERR_IN_USE: "cannot bind 127.0.0.1:4318: address in use". With tls also the errors of reading its
+ * files. *out is set only on success. */
 bool httpd_start(struct httpd **out, const struct httpd_config *config,
                  struct error *err) MUST_CHECK;
 uint16_t httpd_port(const struct httpd *httpd);

@@ -11,6 +11,7 @@
 #include <spangate/base/slice.h>
 #include <spangate/base/strbuf.h>
 #include <spangate/net/loop.h>
+#include <spangate/net/tls.h>
 
 struct h2_header {
     struct slice name, value;
@@ -52,11 +53,13 @@ struct h2_server_config {
      * HTTP/2.
      */
     const char *http1_hint;
+    const struct tls_server_settings *tls; /* NULL: clear text; borrowed for the server's life */
     struct h2_handler handler;
 };
 
 /*
  * Listens at once; runs on the loop's thread from the next turn on. ERR_IN_USE: the port is taken.
+ * With tls also the errors of reading its files.
  */
 bool h2_server_open(struct h2_server **out, struct loop *loop,
                     const struct h2_server_config *config, struct error *err) MUST_CHECK;

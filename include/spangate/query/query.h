@@ -6,7 +6,9 @@
 #ifndef SPANGATE_QUERY_QUERY_H
 #define SPANGATE_QUERY_QUERY_H
 
+#include <spangate/auth/auth.h>
 #include <spangate/base/error.h>
+#include <spangate/net/tls.h>
 #include <spangate/pipeline/pipeline.h>
 #include <spangate/sink/runner.h>
 
@@ -22,6 +24,9 @@ struct query_config {
     const char *const *allowed_hosts; /* besides localhost, 127.0.0.1, ::1 and the endpoint's own */
     size_t allowed_host_count;
     size_t threads; /* 2 */
+    /* Both borrowed for the life of the port. */
+    const struct tls_server_settings *tls; /* NULL: clear text */
+    const struct auth_settings *auth;      /* NULL: whoever reaches the port may ask */
 };
 
 struct query;

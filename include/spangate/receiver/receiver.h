@@ -7,6 +7,8 @@
 #ifndef SPANGATE_RECEIVER_RECEIVER_H
 #define SPANGATE_RECEIVER_RECEIVER_H
 
+#include <spangate/auth/auth.h>
+#include <spangate/net/tls.h>
 #include <spangate/otlp/ingest.h>
 #include <spangate/otlp/otlp.h>
 
@@ -24,7 +26,9 @@ struct otlp_http_receiver_settings {
     uint64_t max_request_body_size; /* wire and inflated; default 64 MiB */
     uint64_t max_json_body_size;    /* default 16 MiB */
     uint64_t idle_timeout_ns;
-    struct cors_settings cors; /* no origins: CORS is off */
+    struct cors_settings cors;             /* no origins: CORS is off */
+    const struct tls_server_settings *tls; /* NULL: clear text */
+    const struct auth_settings *auth;      /* NULL: everybody may send */
 };
 
 struct otlp_grpc_receiver_settings {
@@ -32,11 +36,16 @@ struct otlp_grpc_receiver_settings {
     uint64_t max_recv_msg_size; /* default 64 MiB */
     uint32_t max_concurrent_streams;
     uint64_t max_connection_idle_ns, max_connection_age_ns, max_connection_age_grace_ns;
+    const struct tls_server_settings *tls; /* NULL: clear text */
+    /* NULL: everybody may send. Health/Check is open to everybody in any case: probes cannot say
+     * who they are. */
+    const struct auth_settings *auth;
 };
 
 struct receiver; /* base of both */
 
-/* settings and ingest are borrowed for the receiver's life. ERR_IN_USE: the port is taken. */
+/* settings and ingest are borrowed for the receiver's life. ERR_IN_USE: the port is taken. Also the
+ * errors of reading certificates and secrets. */
 bool otlp_http_receiver_open(struct receiver **out,
                              const struct otlp_http_receiver_settings *settings, uint32_t index,
                              const struct ingest *ingest, struct error *err) MUST_CHECK;

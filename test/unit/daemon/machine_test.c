@@ -87,10 +87,19 @@ static void the_data_folder_follows_systemd_then_xdg_then_home(void **state)
     expect_dir("/var/lib/spangate");
 }
 
+static void the_room_on_a_disk_is_known_when_the_folder_is_there(void **state)
+{
+    (void)state;
+    uint64_t before = machine_disk_bytes(root);
+    assert_true(before > 0 && before < UINT64_MAX);
+    assert_true(machine_disk_bytes("/nowhere/at/all") == UINT64_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_least_limit_on_the_way_up_counts),
+        cmocka_unit_test(the_room_on_a_disk_is_known_when_the_folder_is_there),
         cmocka_unit_test(without_a_limit_physical_memory_counts),
         cmocka_unit_test(the_data_folder_follows_systemd_then_xdg_then_home),
     };

@@ -395,12 +395,134 @@ static void the_query_port_does_not_leave_loopback_by_accident(void **state)
     (void)state;
     refused(SMALL "spangate: {query: {endpoint: '0.0.0.0:16686'}}\n",
             "--config yaml:4:20: spangate: query.endpoint: is open to the network, and whoever "
-            "reaches it can read all traces: listen on localhost, or set "
-            "spangate.query.allow_unauthenticated: true");
+            "reaches it can read all traces: listen on localhost, ask for credentials with "
+            "spangate.query.auth, or set spangate.query.allow_unauthenticated: true");
     refused(SMALL "spangate: {query: {endpoint: ':16686'}}\n",
             "--config yaml:4:20: spangate: query.endpoint: is open to the network, and whoever "
-            "reaches it can read all traces: listen on localhost, or set "
-            "spangate.query.allow_unauthenticated: true");
+            "reaches it can read all traces: listen on localhost, ask for credentials with "
+            "spangate.query.auth, or set spangate.query.allow_unauthenticated: true");
+}
+
+static void credentials_or_certificates_let_the_query_port_leave_loopback(void **state)
+{
+    static const char *const guards[] = {
+        "auth: {authenticator: bearertokenauth}",
+        "tls: {cert_file: c, key_file: k, client_ca_file: a}",
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(guards); i++) {
+        char *more = mem_printf("extensions: {bearertokenauth: {token: t}}\n"
+                                "service: {extensions: [bearertokenauth]}\n"
+                                "spangate: {query: {endpoint: '0.0.0.0:16686', %s}}\n",
+                                guards[i]);
+        struct settings *s = load(SMALL, more);
+        assert_string_equal(s->query_endpoint, "0.0.0.0:16686");
+        assert_int_equal(s->query_auth != NULL, i == 0);
+        assert_int_equal(s->query_tls != NULL, i == 1);
+        settings_free(s);
+        free(more);
+    }
+}
+
+static void listeners_get_their_certificates_and_authenticators(void **state)
+{
+    (void)state;
+    struct settings *s = load(
+        SMALL,
+        "extensions:\n"
+        "  bearertokenauth/a: {tokens: [one, two]}\n"
+        "  bearertokenauth/b: {header: X-T, scheme: '', token: '${env:HOME}', filename: /t}\n"
+        "  basicauth: {htpasswd: {file: /h, inline: 'u:p'}}\n"
+        "  apikeyauth: {keys: [k], filename: /k}\n"
+        "service: {extensions: [bearertokenauth/a, bearertokenauth/b, basicauth, apikeyauth]}\n"
+        "receivers: {otlp: {protocols: {\n"
+        "  grpc: {auth: {authenticator: bearertokenauth/b}, tls: {cert_file: /c, key_file: /k, "
+        "client_ca_file: /a, min_version: '1.3', reload_interval: 5m}},\n"
+        "  http: {auth: {authenticator: apikeyauth}, tls: {cert_file: /c2, key_file: /k2}, "
+        "cors: {allowed_origins: [a], allowed_headers: [h]}}}}}\n"
+        "spangate: {query: {auth: {authenticator: basicauth}}}\n");
+    const struct otlp_grpc_receiver_settings *grpc = &s->receivers[0].grpc;
+    const struct otlp_http_receiver_settings *http = &s->receivers[0].http;
+
+    assert_string_equal(grpc->tls->cert_file, "/c");
+    assert_string_equal(grpc->tls->key_file, "/k");
+    assert_string_equal(grpc->tls->client_ca_file, "/a");
+    assert_int_equal(grpc->tls->min_version, TLS_1_3);
+    assert_int_equal(grpc->tls->reload_interval_ns, 300 * S);
+    assert_string_equal(http->tls->cert_file, "/c2");
+    assert_null(http->tls->client_ca_file);
+    assert_int_equal(http->tls->min_version, TLS_1_2);
+    assert_int_equal(http->tls->reload_interval_ns, 0);
+    assert_null(s->query_tls);
+
+    assert_int_equal(grpc->auth->kind, AUTH_BEARER);
+    assert_string_equal(grpc->auth->id, "bearertokenauth/b");
+    assert_string_equal(grpc->auth->header, "X-T");
+    assert_string_equal(grpc->auth->scheme, "");
+    assert_string_equal(grpc->auth->file, "/t");
+    assert_int_equal(grpc->auth->secret_count, 0); /* the file counts */
+    assert_int_equal(http->auth->kind, AUTH_API_KEY);
+    assert_string_equal(http->auth->header, "x-api-key");
+    assert_int_equal(http->auth->secret_count, 1);
+    assert_string_equal(http->auth->secrets[0], "k");
+    assert_string_equal(http->auth->file, "/k");
+    assert_int_equal(http->cors.allowed_header_count, 2);
+    assert_string_equal(http->cors.allowed_headers[1], "x-api-key");
+    assert_int_equal(s->query_auth->kind, AUTH_BASIC);
+    assert_string_equal(s->query_auth->file, "/h");
+    assert_string_equal(s->query_auth->secrets[0], "u:p");
+    settings_free(s);
+}
+
+static void listeners_name_what_is_wrong_with_their_access(void **state)
+{
+    static const struct {
+        const char *more, *expected;
+    } rows[] = {
+        {"receivers: {otlp: {protocols: {http: {tls: {cert_file: x}}}}}",
+         "receivers::otlp: protocols.http.tls: cert_file and key_file are both required"},
+        {"receivers: {otlp: {protocols: {http: {tls: {}}}}}",
+         "receivers::otlp: protocols.http.tls: cert_file and key_file are both required"},
+        {"receivers: {otlp: {protocols: {http: {auth: {}}}}}",
+         "receivers::otlp: protocols.http.auth: authenticator is required"},
+        {"receivers: {otlp: {protocols: {http: {auth: {authenticator: x}}}}}",
+         "receivers::otlp: protocols.http.auth.authenticator: failed to resolve authenticator "
+         "\"x\": authenticator not found"},
+        {"extensions: {health_check: }\n"
+         "receivers: {otlp: {protocols: {http: {auth: {authenticator: health_check}}}}}",
+         "extension \"health_check\" does not check credentials"},
+        {"extensions: {apikeyauth: {keys: [x]}}\n"
+         "spangate: {query: {auth: {authenticator: apikeyauth}}}",
+         "spangate: query.auth.authenticator: extension \"apikeyauth\" is not in "
+         "service::extensions"},
+        {"extensions: {apikeyauth: {keys: ['']}}",
+         "extensions::apikeyauth: keys: entry 1 is empty"},
+        {"extensions: {apikeyauth: {header: 'a b', keys: [x]}}",
+         "extensions::apikeyauth: header: must be of letters, digits and hyphens"},
+        {"extensions: {apikeyauth: }", "extensions::apikeyauth: needs keys or filename"},
+        {"extensions: {bearertokenauth: }",
+         "extensions::bearertokenauth: needs token, tokens or filename"},
+        {"extensions: {bearertokenauth: {token: a, tokens: [b]}}",
+         "tokens: either token or tokens should be set, not both"},
+        {"extensions: {basicauth: }", "extensions::basicauth: htpasswd: needs file or inline"},
+        {"extensions: {basicauth: {htpasswd: {inline: \"a:b\\nc\"}}}",
+         "extensions::basicauth: htpasswd.inline: authenticator basicauth: line 2 has no "
+         "user:password"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct settings *settings = NULL;
+        struct error err = {0};
+        char *report = NULL;
+        char *more = as_source(rows[i].more);
+        assert_false(settings_load(&settings, (const char *const[]){"yaml:" SMALL, more}, 2, NULL,
+                                   0, &report, &err));
+        if (strstr(report, rows[i].expected) == NULL) {
+            fail_msg("expected \"%s\" in:\n%s", rows[i].expected, report);
+        }
+        free(report);
+        free(more);
+    }
 }
 
 /* The messages that other tools look for, word by word. */
@@ -517,10 +639,16 @@ static void what_is_not_supported_says_so(void **state)
     static const struct {
         const char *more, *expected;
     } rows[] = {
-        {"receivers: {otlp: {protocols: {grpc: {tls: {cert_file: x}}}}}",
-         "protocols.grpc.tls: not supported by this version. Let a proxy"},
-        {"receivers: {otlp: {protocols: {http: {auth: {authenticator: x}}}}}",
-         "protocols.http.auth: not supported"},
+        {"receivers: {otlp: {protocols: {grpc: {tls: {cipher_suites: [x]}}}}}",
+         "protocols.grpc.tls.cipher_suites: not supported by this version. The TLS library's"},
+        {"receivers: {otlp: {protocols: {grpc: {tls: {key_pem: x}}}}}",
+         "protocols.grpc.tls.key_pem: not supported by this version. Certificates and keys"},
+        {"receivers: {otlp: {protocols: {http: {tls: {min_version: '1.1'}}}}}",
+         "protocols.http.tls.min_version: expected one of 1.2, 1.3, found \"1.1\""},
+        {"receivers: {otlp: {protocols: {http: {auth: {request_params: [x]}}}}}",
+         "protocols.http.auth.request_params: not supported"},
+        {"extensions: {basicauth: {client_auth: {username: x}}}",
+         "client_auth: not supported by this version. Put the credentials into headers"},
         {"receivers: {otlp: {protocols: {grpc: {transport: unix}}}}",
          "protocols.grpc.transport: not supported"},
         {"receivers: {otlp: {protocols: {http: {middlewares: [{id: x}]}}}}",
@@ -672,6 +800,9 @@ int main(void)
         cmocka_unit_test(telemetry_sets_log_and_metrics),
         cmocka_unit_test(our_section_arrives),
         cmocka_unit_test(the_query_port_does_not_leave_loopback_by_accident),
+        cmocka_unit_test(credentials_or_certificates_let_the_query_port_leave_loopback),
+        cmocka_unit_test(listeners_get_their_certificates_and_authenticators),
+        cmocka_unit_test(listeners_name_what_is_wrong_with_their_access),
         cmocka_unit_test(the_collectors_messages_are_kept),
         cmocka_unit_test(places_are_exact),
         cmocka_unit_test(what_is_not_supported_says_so),

@@ -6,3 +6,4 @@ target_include_directories(net_bucket_test PRIVATE ${PROJECT_SOURCE_DIR}/src/net
 spangate_unit(net/h2_server DEPENDS net THIRD_PARTY PkgConfig::NGHTTP2 EXTRA ${H2_PEER})
 spangate_unit(net/h2_client DEPENDS net)
 spangate_unit(net/tls DEPENDS net THIRD_PARTY PkgConfig::OPENSSL)
+spangate_unit(net/tls_server DEPENDS net THIRD_PARTY PkgConfig::OPENSSL)

@@ -4,15 +4,11 @@
  * A thread takes off the TLS and passes the bytes on to an HTTP/2 server in clear text. The
  * certificate is made when the test starts: localhost and 127.0.0.1, signed by itself.
  */
-#include "unit.h"
+#include "certificate.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <poll.h>
-#include <signal.h>
 #include <spangate/base/clock.h>
 #include <spangate/base/mem.h>
 #include <spangate/base/thread.h>
@@ -22,70 +18,6 @@
 #include <unistd.h>
 
 #define TIMEOUT (60 * NS_PER_S)
-
-/* --- certificate --- */
-
-static struct {
-    char cert[64];
-    char key[64];
-} files;
-
-static void add_extension(X509 *cert, int nid, const char *value)
-{
-    X509V3_CTX ctx;
-
-    X509V3_set_ctx_nodb(&ctx);
-    X509V3_set_ctx(&ctx, cert, cert, NULL, NULL, 0);
-    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-    assert_non_null(extension);
-    assert_int_equal(X509_add_ext(cert, extension, -1), 1);
-    X509_EXTENSION_free(extension);
-}
-
-static int make_certificate(void **state)
-{
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *cert = X509_new();
-
-    (void)state;
-    (void)signal(SIGPIPE, SIG_IGN); /* the test's own server uses OpenSSL's sockets */
-    assert_non_null(key);
-    assert_non_null(cert);
-    (void)X509_set_version(cert, 2);
-    (void)ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
-    (void)X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
-    (void)X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-    (void)X509_set_pubkey(cert, key);
-    X509_NAME *name = X509_get_subject_name(cert);
-    (void)X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"test", -1,
-                                     -1, 0);
-    (void)X509_set_issuer_name(cert, name);
-    add_extension(cert, NID_basic_constraints, "critical,CA:TRUE");
-    add_extension(cert, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1");
-    assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
-
-    (void)snprintf(files.cert, sizeof(files.cert), "/tmp/spangate-test-%d.crt", (int)getpid());
-    (void)snprintf(files.key, sizeof(files.key), "/tmp/spangate-test-%d.key", (int)getpid());
-    FILE *out = fopen(files.cert, "w");
-    assert_non_null(out);
-    assert_int_equal(PEM_write_X509(out, cert), 1);
-    assert_int_equal(fclose(out), 0);
-    out = fopen(files.key, "w");
-    assert_non_null(out);
-    assert_int_equal(PEM_write_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL), 1);
-    assert_int_equal(fclose(out), 0);
-    X509_free(cert);
-    EVP_PKEY_free(key);
-    return 0;
-}
-
-static int remove_certificate(void **state)
-{
-    (void)state;
-    (void)unlink(files.cert);
-    (void)unlink(files.key);
-    return 0;
-}
 
 /* --- HTTP/2 behind TLS --- */
 
@@ -215,8 +147,8 @@ static void terminate(void *arg)
     struct pollfd ready = {.fd = server->listener, .events = POLLIN};
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 
-    (void)SSL_CTX_use_certificate_chain_file(ctx, files.cert);
-    (void)SSL_CTX_use_PrivateKey_file(ctx, files.key, SSL_FILETYPE_PEM);
+    (void)SSL_CTX_use_certificate_chain_file(ctx, certificate.cert);
+    (void)SSL_CTX_use_PrivateKey_file(ctx, certificate.key, SSL_FILETYPE_PEM);
     SSL_CTX_set_alpn_select_cb(ctx, choose_h2, server);
     (void)SSL_CTX_set_tlsext_servername_callback(ctx, note_sni);
     (void)SSL_CTX_set_tlsext_servername_arg(ctx, server);
@@ -294,7 +226,8 @@ static void a_trusted_server_is_called_by_its_name(void **state)
     struct h2_response response;
     struct error err = {0};
 
-    assert_true(call(&server, (struct h2_client_config){.host = "localhost", .ca_file = files.cert},
+    assert_true(call(&server,
+                     (struct h2_client_config){.host = "localhost", .ca_file = certificate.cert},
                      3 << 20, &response, &err));
     assert_int_equal(response.status, 200);
     assert_memory_equal(response.body.data, "3145728", 7);
@@ -309,8 +242,9 @@ static void an_address_is_checked_but_not_sent_as_a_name(void **state)
     struct h2_response response;
     struct error err = {0};
 
-    assert_true(call(&server, (struct h2_client_config){.host = "127.0.0.1", .ca_file = files.cert},
-                     1, &response, &err));
+    assert_true(call(&server,
+                     (struct h2_client_config){.host = "127.0.0.1", .ca_file = certificate.cert}, 1,
+                     &response, &err));
     assert_string_equal(server.sni, "");
     h2_response_deinit(&response);
 }
@@ -336,8 +270,9 @@ static void another_name_than_the_certificates_is_refused(void **state)
     struct error err = {0};
 
     assert_false(call(&server,
-                      (struct h2_client_config){
-                          .host = "127.0.0.1", .server_name = "example.com", .ca_file = files.cert},
+                      (struct h2_client_config){.host = "127.0.0.1",
+                                                .server_name = "example.com",
+                                                .ca_file = certificate.cert},
                       1, &response, &err));
     assert_non_null(strstr(err.message, "hostname mismatch"));
     h2_response_deinit(&response);
@@ -364,8 +299,8 @@ static void a_server_without_h2_is_refused(void **state)
     struct error err = {0};
 
     assert_false(call(&server,
-                      (struct h2_client_config){.host = "127.0.0.1", .ca_file = files.cert}, 1,
-                      &response, &err));
+                      (struct h2_client_config){.host = "127.0.0.1", .ca_file = certificate.cert},
+                      1, &response, &err));
     assert_non_null(strstr(err.message, "does not offer HTTP/2"));
     h2_response_deinit(&response);
 }
@@ -379,9 +314,9 @@ static void a_client_certificate_is_shown(void **state)
 
     assert_true(call(&server,
                      (struct h2_client_config){.host = "127.0.0.1",
-                                               .ca_file = files.cert,
-                                               .cert_file = files.cert,
-                                               .key_file = files.key},
+                                               .ca_file = certificate.cert,
+                                               .cert_file = certificate.cert,
+                                               .key_file = certificate.key},
                      1, &response, &err));
     assert_true(server.got_client_cert);
     h2_response_deinit(&response);
@@ -413,5 +348,5 @@ int main(void)
         cmocka_unit_test(a_client_certificate_is_shown),
         cmocka_unit_test(files_that_cannot_be_read_are_named),
     };
-    return cmocka_run_group_tests(tests, make_certificate, remove_certificate);
+    return cmocka_run_group_tests(tests, certificate_make, certificate_remove);
 }

@@ -48,6 +48,27 @@ static void the_golden_request_decodes_to_its_span(void **state)
     span_batch_unref(batch);
 }
 
+static void spans_count_against_the_budget_of_their_body(void **state)
+{
+    (void)state;
+    uint8_t bytes[214];
+    struct budget budget;
+    struct error err;
+    struct span_batch *batch = NULL;
+
+    budget_init(&budget, 1 << 20, NULL);
+    struct buf *body = buf_copy(golden_request(bytes), &budget);
+    size_t alone = budget_used(&budget);
+    assert_true(otlp_decode_traces(body, RECEIVED_NS, &otlp_limits_default, &batch, &err));
+    assert_true(budget_used(&budget) >= alone + sizeof(struct span));
+    span_batch_unref(batch);
+    assert_int_equal(budget_used(&budget), 0);
+
+    body = buf_copy((struct slice){bytes, sizeof(bytes) - 1}, &budget);
+    assert_false(otlp_decode_traces(body, RECEIVED_NS, &otlp_limits_default, &batch, &err));
+    assert_int_equal(budget_used(&budget), 0);
+}
+
 /* Only the empty request and the whole one are messages; each prefix gets memory of its size. */
 static void every_other_prefix_of_the_golden_request_is_refused(void **state)
 {
@@ -891,6 +912,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_golden_request_decodes_to_its_span),
+        cmocka_unit_test(spans_count_against_the_budget_of_their_body),
         cmocka_unit_test(every_other_prefix_of_the_golden_request_is_refused),
         cmocka_unit_test(every_prefix_of_a_span_is_refused_or_incomplete),
         cmocka_unit_test(an_empty_request_is_an_empty_batch),

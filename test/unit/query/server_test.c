@@ -256,6 +256,38 @@ static void a_bad_endpoint_is_an_error(void **state)
     assert_null(query);
 }
 
+static void credentials_are_asked_for_where_they_are_configured(void **state)
+{
+    static char id[] = "x", user[] = "viewer:look";
+    static char *users[] = {user};
+    const struct auth_settings auth = {
+        .kind = AUTH_BASIC, .id = id, .secrets = users, .secret_count = 1};
+    const struct query_config config = {.endpoint = "127.0.0.1:0", .auth = &auth};
+    struct query_fixture f = {0};
+    struct error err = {0};
+    (void)state;
+
+    assert_true(query_open(&f.query, &config, &f.pipeline, NULL, &err));
+    struct answer answer =
+        client_ask(query_port(f.query), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_int_equal(answer.status, 401);
+    assert_string_equal(answer_header(&answer, "WWW-Authenticate"),
+                        "Basic realm=\"spangate\", charset=\"UTF-8\"");
+    assert_string_equal(answer_header(&answer, "X-Content-Type-Options"), "nosniff");
+    answer_free(&answer);
+    assert_int_equal(ask_status(query_port(f.query),
+                                "GET /api/services HTTP/1.1\r\nHost: localhost\r\n"
+                                "Authorization: Basic dmlld2VyOmxvb2s=\r\n\r\n"),
+                     200);
+    assert_int_equal(ask_status(query_port(f.query),
+                                "POST /api/v1/traces/x/finish HTTP/1.1\r\nHost: localhost\r\n"
+                                "Content-Length: 900000\r\n\r\n"),
+                     401);
+    /* The name counts first: a page of another site learns nothing about passwords. */
+    assert_int_equal(ask_status(query_port(f.query), "GET / HTTP/1.1\r\nHost: evil\r\n\r\n"), 421);
+    query_close(f.query);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, query_setup, query_teardown)
 
 int main(void)
@@ -265,6 +297,7 @@ int main(void)
         cmocka_unit_test(configured_names_are_served),
         cmocka_unit_test(an_open_endpoint_serves_every_address_but_no_other_name),
         TEST(the_authority_of_the_target_counts_more_than_host),
+        cmocka_unit_test(credentials_are_asked_for_where_they_are_configured),
         TEST(other_methods_are_told_the_right_one),
         TEST(head_is_get_without_the_body),
         TEST(unknown_paths_are_not_found),

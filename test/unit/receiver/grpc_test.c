@@ -614,6 +614,95 @@ static void a_port_in_use_is_an_error_of_its_own(void **state)
     assert_non_null(strstr(err.message, "address in use"));
 }
 
+/* --- credentials --- */
+
+static int setup_guarded(void **state)
+{
+    static char id[] = "x", header[] = "authorization", scheme[] = "Bearer", token[] = "right";
+    static char *tokens[] = {token};
+    static const struct auth_settings auth = {.kind = AUTH_BEARER,
+                                              .id = id,
+                                              .header = header,
+                                              .scheme = scheme,
+                                              .secrets = tokens,
+                                              .secret_count = 1};
+    struct error err = {0};
+
+    (void)setup(state);
+    struct fixture *f = *state;
+    receiver_close(f->receiver);
+    f->settings.auth = &auth;
+    assert_true(otlp_grpc_receiver_open(&f->receiver, &f->settings, 7, &f->ingest, &err));
+    return 0;
+}
+
+static void who_is_not_known_is_refused_whatever_is_asked(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *path, *authorization, *expected;
+    } rows[] = {
+        {TRACES, "Bearer right", "0"},
+        {TRACES, "bearer right", "0"},
+        {TRACES, NULL, "16"},
+        {TRACES, "Bearer wrong", "16"},
+        {METRICS, NULL, "16"},
+        {"/nothing", NULL, "16"},
+        {LIST, NULL, "16"},
+        {LIST, "Bearer right", "0"},
+        {WATCH, NULL, "16"},
+        {CHECK, NULL, "0"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct peer_stream stream;
+        struct peer_request request = {.path = rows[i].path,
+                                       .data = {(const uint8_t *)"\0\0\0\0\0", 5}};
+        if (rows[i].authorization != NULL) {
+            request.extra[0][0] = "authorization";
+            request.extra[0][1] = rows[i].authorization;
+        }
+        call(f, &request, &stream);
+        assert_int_equal(stream.status, 200);
+        assert_string_equal(peer_header(&stream, "grpc-status"), rows[i].expected);
+        assert_int_equal(stream.trailers_only, strcmp(rows[i].expected, "16") == 0);
+        peer_stream_deinit(&stream);
+    }
+    assert_int_equal(submitted(f), 2);
+}
+
+static void little_is_read_of_a_request_whose_sender_is_not_known(void **state)
+{
+    struct fixture *f = *state;
+    struct peer_stream stream;
+    enum { LEN = 8 << 20 };
+    uint8_t *data = mem_zalloc(1, LEN);
+
+    memset(data, 0xff, 5);
+    data[0] = 0;
+    call(f, &(struct peer_request){.path = TRACES, .data = {data, LEN}, .hold = true}, &stream);
+    assert_string_equal(peer_header(&stream, "grpc-status"), "16");
+    assert_string_equal(peer_header(&stream, "grpc-message"), "credentials are missing");
+    assert_true(stream.sent < LEN);
+    peer_stream_deinit(&stream);
+    free(data);
+}
+
+static void profiles_are_known_not_to_be_supported(void **state)
+{
+    struct fixture *f = *state;
+    struct peer_stream stream;
+
+    call(f,
+         &(struct peer_request){
+             .path = "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export",
+             .data = {(const uint8_t *)"\0\0\0\0\0", 5}},
+         &stream);
+    assert_string_equal(peer_header(&stream, "grpc-status"), "12");
+    assert_string_equal(peer_header(&stream, "grpc-message"), "profiles are not supported");
+    peer_stream_deinit(&stream);
+}
+
 /* --- health --- */
 
 static void health_check_knows_the_server_and_its_services(void **state)
@@ -821,6 +910,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         grpc_test(export_is_answered_with_five_zero_bytes_and_status_0),
         grpc_test(each_service_leads_to_its_signal),
+        cmocka_unit_test_setup_teardown(who_is_not_known_is_refused_whatever_is_asked,
+                                        setup_guarded, teardown),
+        cmocka_unit_test_setup_teardown(little_is_read_of_a_request_whose_sender_is_not_known,
+                                        setup_guarded, teardown),
+        grpc_test(profiles_are_known_not_to_be_supported),
         grpc_test(a_body_in_single_bytes_is_put_together),
         grpc_test(the_content_type_may_have_proto_and_parameters),
         grpc_test(partial_success_is_told),

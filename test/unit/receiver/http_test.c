@@ -905,6 +905,75 @@ static void a_port_in_use_is_an_error(void **state)
     (void)teardown(&all);
 }
 
+/* --- credentials --- */
+
+static int setup_guarded(void **state)
+{
+    static char id[] = "x", header[] = "X-Key", key[] = "right";
+    static char *keys[] = {key};
+    static const struct auth_settings auth = {
+        .kind = AUTH_API_KEY, .id = id, .header = header, .secrets = keys, .secret_count = 1};
+    struct fixture *f = cors_fixture(origins, COUNT_OF(origins));
+
+    receiver_close(f->receiver);
+    f->settings.auth = &auth;
+    fixture_open(f);
+    *state = f;
+    return 0;
+}
+
+static void who_is_not_known_is_refused_in_the_encoding_of_the_request(void **state)
+{
+    struct fixture *f = *state;
+
+    struct answer answer = post(f, "/v1/traces", PROTOBUF "x-key: right\r\n", BYTES(REQUEST));
+    assert_int_equal(answer.status, 200);
+    answer_free(&answer);
+
+    answer = post(f, "/v1/traces", PROTOBUF "x-key: wrong\r\n", BYTES(REQUEST));
+    assert_int_equal(answer.status, 401);
+    expect_header(&answer, "Content-Type", "application/x-protobuf");
+    expect_header(&answer, "WWW-Authenticate", "ApiKey header=\"X-Key\"");
+    assert_memory_equal(answer.body,
+                        "\x08\x10\x12\x15"
+                        "credentials are wrong",
+                        answer.body_len);
+    answer_free(&answer);
+
+    answer = post(f, "/v1/traces", JSON "Origin: https://app.example\r\n", BYTES("{}"));
+    assert_int_equal(answer.status, 401);
+    expect_header(&answer, "Content-Type", "application/json");
+    expect_header(&answer, "Access-Control-Allow-Origin", "https://app.example");
+    assert_string_equal(answer.body, "{\"code\":16,\"message\":\"credentials are missing\"}");
+    answer_free(&answer);
+    expect_status(f, "/nothing", JSON, BYTES("{}"), 401); /* nor are they told what there is */
+    assert_int_equal(atomic_load(&f->submitted), 1);
+}
+
+static void credentials_are_asked_for_after_the_preflight_and_before_the_body(void **state)
+{
+    struct fixture *f = *state;
+
+    struct answer answer = preflight(f, "https://app.example", "POST", "");
+    assert_int_equal(answer.status, 204);
+    answer_free(&answer);
+    answer =
+        client_ask(receiver_port(f->receiver), "POST /v1/traces HTTP/1.1\r\nHost: a\r\n" PROTOBUF
+                                               "Content-Length: 900000\r\n\r\n");
+    assert_int_equal(answer.status, 401);
+    answer_free(&answer);
+}
+
+static void profiles_are_known_not_to_be_supported(void **state)
+{
+    struct fixture *f = *state;
+
+    struct answer answer = post(f, "/v1development/profiles", JSON, BYTES("{}"));
+    assert_int_equal(answer.status, 404);
+    assert_string_equal(answer.body, "{\"code\":5,\"message\":\"profiles are not supported\"}");
+    answer_free(&answer);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -915,6 +984,12 @@ int main(void)
         TEST(partial_success_is_told_in_the_encoding_of_the_request),
         TEST(empty_requests_are_accepted),
         TEST(paths_are_matched_exactly_but_for_one_slash),
+        cmocka_unit_test_setup_teardown(who_is_not_known_is_refused_in_the_encoding_of_the_request,
+                                        setup_guarded, teardown),
+        cmocka_unit_test_setup_teardown(
+            credentials_are_asked_for_after_the_preflight_and_before_the_body, setup_guarded,
+            teardown),
+        TEST(profiles_are_known_not_to_be_supported),
         TEST(an_unknown_path_is_told_the_right_one),
         cmocka_unit_test(paths_can_be_configured),
         TEST(a_signal_that_no_pipeline_takes_is_not_found),

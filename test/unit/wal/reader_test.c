@@ -137,11 +137,38 @@ static void segments_stay_until_the_slowest_reader_has_passed(void **state)
     wal_reader_release(slow, 5); /* never backwards */
     assert_int_equal(wal_oldest(rig->wal), 11);
     assert_int_equal(next_key(slow, &lsn), 11); /* what it released is not read again */
+    wal_reader_release(slow, 21);
     wal_reader_close(slow);
     assert_int_equal(wal_oldest(rig->wal), 21);
     assert_int_equal(wal_size(rig->wal), 0);
     assert_int_equal(rig_file_count(rig, RIG_DIR, ".seg"), 1);
     wal_reader_close(fast);
+}
+
+static void what_a_closed_reader_has_not_released_is_there_in_the_next_life(void **state)
+{
+    struct rig *rig = *state;
+    struct wal_reader *reader;
+    uint64_t lsn = 7;
+
+    rig_open(rig);
+    reader = wal_reader_open(rig->wal, 1);
+    for (uint64_t key = 1; key <= 20; key++) {
+        rig_release(rig, rig_put(rig, key, 1000));
+    }
+    wal_reader_release(reader, 7);
+    wal_reader_close(reader); /* as at a stop: destinations first, then the log */
+    rig_close(rig);
+
+    struct error err = {0};
+    struct wal_recovery report;
+    assert_true(wal_open(&rig->wal, &rig->config, &rig->fault.fs, &rig->clock.clock, &err));
+    reader = wal_reader_open(rig->wal, lsn);
+    assert_true(wal_replay(rig->wal, release, rig->wal, &report, &err));
+    for (uint64_t key = 7; key <= 20; key++, lsn++) {
+        assert_int_equal(next_key(reader, &lsn), key);
+    }
+    wal_reader_close(reader);
 }
 
 static void a_reader_at_the_limit_blocks_appends_until_it_moves(void **state)
@@ -546,6 +573,7 @@ int main(void)
         WITH_RIG(the_same_record_may_be_asked_for_again_and_older_ones_too),
         WITH_RIG(a_reader_opened_before_replay_sees_what_replay_saw),
         WITH_RIG(segments_stay_until_the_slowest_reader_has_passed),
+        WITH_RIG(what_a_closed_reader_has_not_released_is_there_in_the_next_life),
         WITH_RIG(a_reader_at_the_limit_blocks_appends_until_it_moves),
         WITH_RIG(a_reader_from_the_past_begins_at_the_oldest_there_is),
         WITH_RIG(void_records_are_never_seen),
