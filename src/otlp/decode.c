@@ -555,6 +555,11 @@ bool otlp_decode_traces(struct buf *body, uint64_t received_ns, const struct otl
         span_batch_unref(batch);
         return false;
     }
+    if (body != NULL && body->budget != NULL) {
+        /* The body was admitted, so its spans are, too; they count for the next one. */
+        batch->charged = batch->arena.reserved;
+        budget_charge(body->budget, batch->charged);
+    }
     if (decoder.repaired > 0) {
         metric_add(METRIC_STRINGS_SANITIZED, decoder.repaired);
     }

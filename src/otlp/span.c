@@ -22,6 +22,9 @@ void span_batch_unref(struct span_batch *batch)
     unsigned before = atomic_fetch_sub_explicit(&batch->refs, 1, memory_order_acq_rel);
     assert(before > 0);
     if (before == 1) {
+        if (batch->charged > 0) {
+            budget_release(batch->body->budget, batch->charged);
+        }
         buf_unref(batch->body);
         arena_deinit(&batch->arena);
         free(batch);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The arrows of the house: no #include that the CMake link graph does not allow.
+"""The arrows of the house: no #include that the CMake link graph does not allow, and the table of
+docs/architecture.md says the same as CMake.
 
 usage: layers.py SOURCE_DIR LAYERS_TXT
 
@@ -18,11 +19,29 @@ THIRD_PARTY = {
     "jansson.h": "JANSSON",
     "openssl/": "OPENSSL",
     "libdeflate.h": "LIBDEFLATE",
-    "zlib.h": "ZLIB",
     "zstd": "ZSTD",
     "yaml.h": "YAML",
     "sqlite3.h": "SQLITE",
     "xxhash.h": "XXHASH",
+    "crypt.h": "CRYPT",
+    "gnutls/": "GNUTLS",
+}
+# Their names in docs/architecture.md.
+LIBRARY_NAMES = {
+    "MHD": "libmicrohttpd",
+    "NGHTTP2": "nghttp2",
+    "CURL": "libcurl",
+    "PROTOBUFC": "protobuf-c",
+    "JANSSON": "jansson",
+    "OPENSSL": "OpenSSL",
+    "LIBDEFLATE": "libdeflate",
+    "ZLIB": "zlib",
+    "ZSTD": "zstd",
+    "YAML": "libyaml",
+    "SQLITE": "SQLite",
+    "XXHASH": "xxHash",
+    "CRYPT": "libcrypt",
+    "GNUTLS": "GnuTLS",
 }
 # A library that two folders share, with the reason.
 SHARED = {"OPENSSL"}  # net: TLS; others: digests
@@ -50,6 +69,38 @@ def closure(layers, name, seen=None):
             seen.add(dep)
             closure(layers, dep, seen)
     return seen
+
+
+def read_table(path):
+    """The rows "| folder | what for | uses | third party |": {folder: (uses, third party)}."""
+    table = {}
+    for line in open(path, encoding="utf-8"):
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if line.startswith("|") and len(cells) == 4 and re.fullmatch(r"[a-z]+", cells[0]):
+            listed = [{word for word in re.split(r",\s*", cell) if word != "–"} for cell in cells[2:]]
+            table[cells[0]] = tuple(listed)
+    return table
+
+
+def compare_table(layers, table):
+    """What the table says otherwise than CMake. In it, `all` stands for every other folder."""
+    for name in sorted(set(layers) | set(table)):
+        if name not in table:
+            yield f"docs/architecture.md: {name} is missing in the table of folders"
+            continue
+        if name not in layers:
+            yield f"docs/architecture.md: there is no folder {name}"
+            continue
+        uses, third_party = table[name]
+        if uses == {"all"}:
+            uses = set(layers) - {name}
+        libraries = {LIBRARY_NAMES.get(lib, lib) for lib in layers[name][1]}
+        for what, says, real in (("uses", uses, layers[name][0]), ("third party", third_party, libraries)):
+            if says != real:
+                yield (
+                    f"docs/architecture.md: {name}: {what}: the table says {', '.join(sorted(says)) or '–'}; "
+                    f"CMake says {', '.join(sorted(real)) or '–'}"
+                )
 
 
 def main():
@@ -85,6 +136,7 @@ def main():
     for lib, names in owners.items():
         if len(names) > 1:
             problems.append(f"{lib} belongs to several folders: {', '.join(names)}")
+    problems += compare_table(layers, read_table(os.path.join(source, "docs/architecture.md")))
     for problem in problems:
         print(problem)
     print(f"{checked} files of {len(layers)} folders, {len(problems)} problems")
