@@ -19,6 +19,9 @@ static enum verdict judge(struct fs_fault *fault, enum fs_op op)
     enum verdict verdict = PASS;
     bool planned;
 
+    if (fault->hook != NULL) {
+        fault->hook(fault->hook_ctx, op);
+    }
     (void)pthread_mutex_lock(&fault->lock);
     fault->calls[op]++;
     planned = fault->op == op || (fault->op == FS_OP_ANY && op != FS_OP_CLOSE);

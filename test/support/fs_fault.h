@@ -50,6 +50,9 @@ struct fs_fault {
     int *failed_syncs; /* descriptors whose fdatasync failed */
     size_t failed_sync_count;
     uint64_t resyncs; /* fdatasync or pwritev on one of those: must stay 0 */
+    /* Called before each operation when not NULL; it may change the plan. */
+    void (*hook)(void *ctx, enum fs_op op);
+    void *hook_ctx;
 };
 
 void fs_fault_init(struct fs_fault *fault, const struct fs *under); /* no plan */

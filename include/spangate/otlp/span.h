@@ -73,6 +73,7 @@ struct span_batch {
     atomic_uint refs;
     struct buf *body;
     struct arena arena;
+    size_t charged; /* bytes of the arena, to the body's budget */
     struct span *spans;
     size_t span_count;
     struct batch_scope *scopes;

@@ -62,6 +62,15 @@ bool wal_open(struct wal **out, const struct wal_config *config, const struct fs
               const struct clock *clock, struct error *err) MUST_CHECK;
 
 /*
+ * Before wal_replay(): the least lsn that a surviving record can have; 0: not known, or none. Reads
+ * one header.
+ */
+uint64_t wal_first(struct wal *wal);
+
+/* Before wal_replay(): lsn below are not given out from now on, whatever a power cut took. */
+void wal_begin_at(struct wal *wal, uint64_t lsn);
+
+/*
  * Hand every surviving record to `each`, in order of lsn, once, before the first append (also in a
  * new folder and with DURABILITY_MEMORY). The payload is valid during the call. A torn tail is cut;
  * damage in the middle is quarantined and stepped over. Each record handed out counts as not
@@ -104,6 +113,7 @@ void wal_release(struct wal *wal, const uint64_t *lsns, size_t count);
  */
 uint64_t wal_size(struct wal *wal);
 uint64_t wal_oldest(struct wal *wal);
+uint64_t wal_oldest_unreleased(struct wal *wal); /* the same, whatever readers want */
 uint64_t wal_last(struct wal *wal);
 
 /*
@@ -125,6 +135,7 @@ bool wal_reader_next(struct wal_reader *reader, uint64_t *lsn, uint64_t wait_ns,
 /* Everything below lsn is needed no more by this reader. */
 void wal_reader_release(struct wal_reader *reader, uint64_t lsn);
 void wal_reader_wake(struct wal_reader *reader); /* end a wait early; any thread */
+/* What it has not released stays until wal_close(), and so for the next life. */
 void wal_reader_close(struct wal_reader *reader);
 
 /* Records that were not synced are lost. Readers must be closed before. NULL is allowed. */
