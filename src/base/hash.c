@@ -40,9 +40,9 @@ uint64_t hash_mix(uint64_t a, uint64_t b)
 #define CRC32C_POLY UINT32_C(0x82f63b78)
 
 /*
- * The processor's crc32 instruction has a latency of three cycles and can begin one each cycle: three
- * stretches of LANE bytes are summed side by side. shift[] moves a sum over LANE zero bytes, which
- * is what putting the stretches together needs.
+ * The processor's crc32 instruction has a latency of three cycles and can begin one each cycle:
+ * three stretches of LANE bytes are summed side by side. shift[] moves a sum over LANE zero bytes,
+ * which is what putting the stretches together needs.
  */
 enum { LANE = 1024 };
 

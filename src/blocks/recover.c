@@ -224,9 +224,9 @@ static bool sync_file(const struct fs *fs, const char *path, struct error *err)
 }
 
 /*
- * A process that was killed may have left a block that is whole and not synced, in a file whose name
- * is not. It counts as stored from here on and the ingest log lets its records go, so it must be as
- * durable as any other before.
+ * A process that was killed may have left a block that is whole and not synced, in a file whose
+ * name is not. It counts as stored from here on and the ingest log lets its records go, so it must
+ * be as durable as any other before.
  */
 static bool sync_unfinished(struct recovery *r, struct error *err)
 {
@@ -286,8 +286,8 @@ static int compare_folders(const void *a, const void *b)
 }
 
 /*
- * The numbers kept when blocks were dropped; 0: none. A file that is there and cannot be read is not
- * the same as none: numbers given out twice would be passed by the destinations.
+ * The numbers kept when blocks were dropped; 0: none. A file that is there and cannot be read is
+ * not the same as none: numbers given out twice would be passed by the destinations.
  */
 static bool read_next_seq(struct trace_log *log, uint64_t *seq, struct error *err)
 {

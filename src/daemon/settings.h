@@ -26,7 +26,8 @@ struct exporter_settings {
     const struct sink_driver *driver;
     void *driver_settings;   /* struct otlp_http_settings etc. */
     struct sink_retry retry;
-    size_t items_min, items_max, bytes_max; /* from sending_queue.batch, or a batch processor before it */
+    /* From sending_queue.batch, or a batch processor before it. */
+    size_t items_min, items_max, bytes_max;
     uint64_t linger_ns;
     bool on_accepted;        /* export_on: accepted */
 };
@@ -75,7 +76,8 @@ struct settings {
  * several problems are joined by newlines in *report (release with free(), may be NULL).
  */
 bool settings_load(struct settings **out, const char *const *sources, size_t source_count,
-                   const char *const *sets, size_t set_count, char **report, struct error *err) MUST_CHECK;
+                   const char *const *sets, size_t set_count, char **report,
+                   struct error *err) MUST_CHECK;
 void settings_free(struct settings *settings);
 
 /* The effective configuration as YAML, secrets as [REDACTED]. */

@@ -22,7 +22,8 @@ struct routes {
 
 /*
  * Read the file, give bits to new pipelines, write it back. path NULL: nothing is kept on disk.
- * A damaged file is made anew. ERR_LIMIT: more than ROUTES_MAX pipelines over the life of the data folder.
+ * A damaged file is made anew. ERR_LIMIT: more than ROUTES_MAX pipelines over the life of the data
+ * folder.
  */
 bool routes_open(struct routes *routes, const char *path, const struct fs *fs,
                  const struct pipeline_route *list, size_t count, struct error *err) MUST_CHECK;

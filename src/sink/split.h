@@ -8,8 +8,8 @@
  * Rejected for good: half of it is offered, down to a single trace (record, point), which is
  * dropped alone, so that one poisonous trace costs about 2 log2(n) requests and nobody else. Two
  * things keep that from multiplying requests where everything is refused:
- *   - credentials, paths and formats (ERR_UNAUTHENTICATED, ERR_NOT_FOUND, ERR_UNSUPPORTED) are not about
- *     the content: the batch is dropped as it is, after one request;
+ *   - credentials, paths and formats (ERR_UNAUTHENTICATED, ERR_NOT_FOUND, ERR_UNSUPPORTED) are not
+ *     about the content: the batch is dropped as it is, after one request;
  *   - when SPLIT_ALONE_MAX single traces in a row were refused it is *hopeless*: until something is
  *     taken again, pieces of a sixteenth of a batch are dropped whole.
  *

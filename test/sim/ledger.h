@@ -1,8 +1,8 @@
 /*
  * ledger.h - what the clients of the simulated gateway sent, and what they were told.
  *
- * A span is known by its bytes: two spans with the same ids and other bytes are two. A request keeps
- * the numbers of its spans, so that a client can send exactly the same once more.
+ * A span is known by its bytes: two spans with the same ids and other bytes are two. A request
+ * keeps the numbers of its spans, so that a client can send exactly the same once more.
  */
 #ifndef SPANGATE_SIM_LEDGER_H
 #define SPANGATE_SIM_LEDGER_H
@@ -19,7 +19,7 @@ struct sim_span {
     unsigned service;
     unsigned receiver;   /* the only one it is sent to */
     size_t request;      /* the latest that it was sent with */
-    uint64_t acked_ns;   /* monotonic: when it was answered with "ok" last */
+    uint64_t acked_ns;   /* monotonic: when it was answered with "ok" first */
     bool acked;          /* a request with it was answered with "ok" */
     unsigned sent;       /* so often */
     unsigned first_life; /* of the process, when it was sent first */

@@ -130,15 +130,15 @@ static bool everybody_has_it(const struct world *world, const struct sim_span *s
 }
 
 /*
- * Retention drops what is old, delivered or not. A wall clock that was set is believed only after an
- * hour, or after a start.
+ * Retention drops what is old, delivered or not. A wall clock that was set is believed only after
+ * an hour, or after a start.
  */
 static bool may_have_expired(const struct world *world, uint64_t acked_ns)
 {
     uint64_t age_ns = world->monotonic_ns - acked_ns;
 
     return world->setup.retention_ns > 0 &&
-           (age_ns >= world->setup.retention_ns || (world->jumped_ns != 0 && world->life > 1) ||
+           (age_ns >= world->setup.retention_ns ||
             (world->jumped_ns != 0 && world->monotonic_ns - world->jumped_ns >= 3600 * NS_PER_S));
 }
 

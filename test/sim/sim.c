@@ -1,6 +1,6 @@
 /*
- * sim.c - the simulator: the whole gateway in one thread, with time, disk, clients, destinations and
- * deaths from one seed.
+ * sim.c - the simulator: the whole gateway in one thread, with time, disk, clients, destinations
+ * and deaths from one seed.
  *
  *   sim --seed=0x1f --steps=300 --verbose    one seed, telling everything
  *   sim --seeds=200 --from=1                 many

@@ -85,7 +85,8 @@ static uint64_t tell_monotonic(const struct clock *clock)
 static uint64_t tell_wall(const struct clock *clock)
 {
     const struct world *world = (const struct world *)(const void *)clock;
-    return (uint64_t)((int64_t)world->monotonic_ns + world->wall_offset_ns);
+    int64_t wall_ns = (int64_t)world->monotonic_ns + world->wall_offset_ns;
+    return wall_ns > 0 ? (uint64_t)wall_ns : 0;
 }
 
 uint64_t world_random(struct world *world, uint64_t below)
@@ -604,7 +605,7 @@ static void judge_repetition(const struct world *world, struct sim_span *span, u
     bool forgotten =
         span->first_life != world->life && (!world->setup.with_index || end - span->first_seq > 32);
 
-    if (span->sent > 1 && (forgotten || world_may_drop(world))) {
+    if (span->sent > 1 && (forgotten || world_may_drop(world) || world->setup.retention_ns > 0)) {
         span->may_repeat = true;
     }
 }
@@ -621,7 +622,8 @@ bool world_start(struct world *world)
     world->replayed = metric_value(METRIC_WAL_REPLAYED_SPANS);
     world->stored = metric_value(METRIC_SPANS_STORED);
     world->duplicates = metric_value(METRIC_SPANS_DUPLICATE);
-    world_note(world, "start");
+    world_note(world, "start%s%s", world->setup.durability == DURABILITY_SYNC ? "" : ", interval",
+               world->setup.with_index ? ", index" : "");
     char cursors[80];
     (void)snprintf(cursors, sizeof(cursors), "%s/cursors", world->folder);
     bool ok = open_pipeline(world, &err) && fs_make_dirs(&world->disk.fs, cursors, &err);
@@ -691,8 +693,8 @@ void world_stop(struct world *world)
 }
 
 /*
- * `durability: interval` says what a power cut may cost: what was acknowledged since a sync that was
- * due at the latest turn of the log thread.
+ * `durability: interval` says what a power cut may cost: what was acknowledged since a sync that
+ * was due at the latest turn of the log thread.
  */
 static void forgive_interval(struct world *world)
 {
@@ -779,8 +781,9 @@ static void on_reply(void *ctx, const struct ingest_result *result)
     request->may_be_lost = false;
     world->acked++;
     for (size_t i = 0; i < request->span_count; i++) {
-        world->ledger.spans[request->spans[i]]->acked = true;
-        world->ledger.spans[request->spans[i]]->acked_ns = world->monotonic_ns;
+        struct sim_span *span = world->ledger.spans[request->spans[i]];
+        span->acked_ns = span->acked ? span->acked_ns : world->monotonic_ns;
+        span->acked = true;
     }
 }
 

@@ -4,8 +4,9 @@
  *   data_dir/blocks/2026-11-21T01/000001.blk …   one folder an hour (of sealing time, UTC)
  *   data_dir/blocks/2026-11-21T01/index.sqlite   the index beside them (index.h)
  *   data_dir/blocks/corrupt/                     copies of what was found damaged
- *   data_dir/blocks/next-seq                     so that a number is not used again after retention,
- *                                                and no record of the ingest log becomes a trace again
+ *   data_dir/blocks/next-seq                     so that a number is not used again after
+ *                                                retention, and no record of the ingest log
+ *                                                becomes a trace again
  *
  * The bytes are described in docs/formats.md. Sealing times never go back: when the wall clock
  * does, blocks are marked with the last sealing time until it has caught up, so partitions ascend
@@ -138,9 +139,10 @@ uint64_t trace_log_replay_from(struct trace_log *log); /* 0: not known */
  * blocks are dropped by retention too (counted by the destinations as skipped), but not by the
  * disk limit: then *full is set and the pipeline refuses new data. Where a whole partition cannot
  * go for the disk limit (it is the newest), its oldest segment files go. keep_only_for_sinks:
- * delivered segment files go as soon as the ingest log needs no record up to theirs. After the wall clock was set by more
- * than a minute, retention by age pauses for an hour. persist false: *full says that undelivered
- * blocks outgrow cache_bytes_max; delivered ones stay for queries up to that size.
+ * delivered segment files go as soon as the ingest log needs no record up to theirs. After the
+ * wall clock was set by more than a minute, retention by age pauses for an hour. persist false:
+ * *full says that undelivered blocks outgrow cache_bytes_max; delivered ones stay for queries up
+ * to that size.
  */
 bool trace_log_retain(struct trace_log *log, void (*drop)(void *ctx, uint64_t partition), void *ctx,
                       bool *full, struct error *err) MUST_CHECK;

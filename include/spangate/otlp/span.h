@@ -7,7 +7,8 @@
  * What a span belongs to is kept as *envelopes*: the bytes of its ResourceSpans without the
  * scope_spans fields, and of its ScopeSpans without the spans fields. Envelopes hold everything
  * else, also fields this version does not know, so that
- *   ResourceSpans = resource envelope + scope_spans fields, ScopeSpans = scope envelope + spans fields
+ *   ResourceSpans = resource envelope + scope_spans fields
+ *   ScopeSpans = scope envelope + spans fields
  * rebuilds the message without loss (field order is free in protobuf).
  */
 #ifndef SPANGATE_OTLP_SPAN_H

@@ -39,8 +39,8 @@ struct pipeline_config {
     size_t receiver_count;
     size_t block_bytes;    /* seal at this many raw bytes: 1 MiB */
     uint64_t block_age_ns; /* or when the oldest trace in it is this old: 1 s */
-    bool
-        finish_on_shutdown; /* finalize open traces at stop (reason shutdown); else they stay in the ingest log */
+    /* Finalize open traces at stop (reason shutdown); else they stay in the ingest log. */
+    bool finish_on_shutdown;
 };
 
 struct pipeline;
