@@ -348,7 +348,7 @@ static struct slice make(struct client *c, size_t k, uint64_t n, struct strbuf *
                          struct strbuf *packed)
 {
     struct payload *payload = &c->payloads[k % c->payload_count];
-    payload_set_ids(payload, options.run, n);
+    payload_renew(payload, options.run, n);
     return encode(payload, json, packed);
 }
 

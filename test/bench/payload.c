@@ -3,6 +3,7 @@
  */
 #include "payload.h"
 
+#include <spangate/base/clock.h>
 #include <spangate/base/mem.h>
 #include <spangate/base/random.h>
 #include <spangate/otlp/pb.h>
@@ -11,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { TIMES_PER_SPAN = 3 }; /* start, end, event */
 
 struct shape {
     size_t traces, spans_per_trace;
@@ -54,8 +57,17 @@ static const char *const routes[] = {"/cart", "/checkout", "/products/{id}", "/u
                                      "/search", "/login", "/health", "/recommendations"};
 static const char *const services[] = {"frontend", "checkout", "payments", "catalog", "users"};
 
-static void put_rich(struct strbuf *out, uint64_t *seed)
+/* A fixed64 field that will hold the time of sending less `before_ns`. */
+static void put_time(struct payload *payload, uint32_t field, uint64_t before_ns)
 {
+    pb_put_fixed64(&payload->body, field, before_ns);
+    payload->times[payload->time_count++] =
+        (struct payload_time){payload->body.len - sizeof(uint64_t), before_ns};
+}
+
+static void put_rich(struct payload *payload, uint64_t before_ns, uint64_t *seed)
+{
+    struct strbuf *out = &payload->body;
     char text[128];
     put_string(out, 9, "http.request.method", slice_of(methods[random_next(seed) % 4]));
     put_string(out, 9, "http.route", slice_of(routes[random_next(seed) % 8]));
@@ -82,7 +94,7 @@ static void put_rich(struct strbuf *out, uint64_t *seed)
     put_string(out, 9, "deployment.ring",
                text_of(text, sizeof(text), "ring-%" PRIu64, random_next(seed) % 4));
     size_t event = pb_begin(out, 11);
-    pb_put_fixed64(out, 1, UINT64_C(1750000000000000000) + random_next(seed) % 1000000000);
+    put_time(payload, 1, before_ns - random_next(seed) % 1000000);
     pb_put_bytes(out, 2, slice_of("cache.lookup"));
     put_string(out, 3, "cache.key",
                text_of(text, sizeof(text), "item:%" PRIu64, random_next(seed) % 1000000));
@@ -103,7 +115,7 @@ static void put_span(struct payload *payload, const struct shape *shape, size_t 
     uint8_t trace_id[16] = {0};
     uint8_t span_id[8];
     uint64_t id = index == 0 ? root : random_next(seed) | 1;
-    uint64_t start = UINT64_C(1750000000000000000) + random_next(seed) % UINT64_C(10000000000);
+    uint64_t before_ns = 200 * NS_PER_MS + random_next(seed) % NS_PER_S; /* it began so long ago */
 
     memcpy(span_id, &id, sizeof(span_id));
     size_t span = pb_begin(out, 2);
@@ -120,10 +132,10 @@ static void put_span(struct payload *payload, const struct shape *shape, size_t 
                  shape->rich ? slice_of(routes[random_next(seed) % 8])
                              : slice_of("load-generator-span"));
     pb_put_uint(out, 6, 1 + random_next(seed) % 3);
-    pb_put_fixed64(out, 7, start);
-    pb_put_fixed64(out, 8, start + 1000000 + random_next(seed) % 100000000);
+    put_time(payload, 7, before_ns);
+    put_time(payload, 8, before_ns - NS_PER_MS - random_next(seed) % (100 * NS_PER_MS));
     if (shape->rich) {
-        put_rich(out, seed);
+        put_rich(payload, before_ns, seed);
     } else {
         put_int(out, 9, "load_generator.span_seq_num", random_next(seed) % 1000000);
         put_int(out, 9, "load_generator.trace_seq_num", random_next(seed) % 1000000);
@@ -141,6 +153,7 @@ void payload_make(struct payload *payload, enum workload workload, uint64_t seed
     strbuf_init(&payload->body, 64 * 1024 * 1024);
     payload->id_at = mem_zalloc(spans, sizeof(*payload->id_at));
     payload->trace = mem_zalloc(spans, sizeof(*payload->trace));
+    payload->times = mem_zalloc(spans * TIMES_PER_SPAN, sizeof(*payload->times));
     size_t service_count = shape->rich ? COUNT_OF(services) : 1;
     for (size_t s = 0; s < service_count; s++) {
         size_t resource_spans = pb_begin(&payload->body, 1);
@@ -171,6 +184,7 @@ void payload_free(struct payload *payload)
     strbuf_deinit(&payload->body);
     free(payload->id_at);
     free(payload->trace);
+    free(payload->times);
 }
 
 void payload_trace_id(uint8_t out[16], uint64_t run, uint64_t number)
@@ -180,11 +194,17 @@ void payload_trace_id(uint8_t out[16], uint64_t run, uint64_t number)
     memcpy(out, halves, sizeof(halves));
 }
 
-void payload_set_ids(struct payload *payload, uint64_t run, uint64_t request)
+void payload_renew(struct payload *payload, uint64_t run, uint64_t request)
 {
     uint8_t id[16];
+    uint64_t now_ns = clock_wall(&clock_system);
+
     for (size_t i = 0; i < payload->span_count; i++) {
         payload_trace_id(id, run, request * payload->trace_count + payload->trace[i]);
         memcpy(payload->body.data + payload->id_at[i], id, sizeof(id));
+    }
+    for (size_t i = 0; i < payload->time_count; i++) {
+        uint64_t time_ns = now_ns - payload->times[i].before_ns;
+        memcpy(payload->body.data + payload->times[i].at, &time_ns, sizeof(time_ns));
     }
 }
