@@ -162,7 +162,8 @@ static bool open_pipeline(struct server *server, struct error *err)
         .receiver_count = s->receiver_count,
         .block_bytes = BLOCK_BYTES,
         .block_age_ns = NS_PER_S,
-        .finish_on_shutdown = s->finish_on_shutdown,
+        /* With nothing on disk, what is open at the end has nowhere to wait for the next start. */
+        .finish_on_shutdown = s->finish_on_shutdown || s->durability == DURABILITY_MEMORY,
     };
     config.traces.memory_bytes_max = s->memory_limit / 2;
     if (s->durability == DURABILITY_MEMORY) {

@@ -45,6 +45,22 @@ def test_traces_reach_the_backend_without_a_store(tmp_path, mode):
         }
 
 
+def test_memory_mode_delivers_open_traces_when_it_stops(tmp_path):
+    ledger = oracle.Ledger()
+    with Backend() as backend:
+        gw = Gateway(
+            tmp_path, config=EXPORT_ONLY.format(url=backend.url()), settle="60s", idle="60s",
+            sets=["spangate.durability=memory"],
+        )
+        gw.start()
+        for _ in range(5):
+            send(gw, ledger, 20)
+        assert gw.stop() == 0
+        assert oracle.check_backend(ledger, backend.bodies()).counts() == {
+            "lost": 0, "altered": 0, "duplicated": 0, "invented": 0,
+        }
+
+
 def test_memory_mode_without_a_store_writes_nothing(tmp_path):
     with Backend() as backend:
         gw = Gateway(tmp_path, config=EXPORT_ONLY.format(url=backend.url()), sets=["spangate.durability=memory"])
