@@ -218,34 +218,17 @@ static struct oldest look_at_oldest(struct trace_log *log)
     return o;
 }
 
-/* How far ahead the wall clock is of where it is expected, in either direction; 0: as expected. */
-static uint64_t clock_error(struct trace_log *log, uint64_t wall_ns, uint64_t monotonic_ns)
-{
-    if (log->own.wall_ns != 0) {
-        uint64_t expected = log->own.wall_ns + (monotonic_ns - log->own.monotonic_ns);
-        return wall_ns > expected ? wall_ns - expected : expected - wall_ns;
-    }
-    /* After a start there is only the newest block to go by. */
-    log_lock(log);
-    uint64_t newest = log->shared.sealed_ns_last;
-    log_unlock(log);
-    bool ahead = newest > 0 && wall_ns > newest && wall_ns - newest > CLOCK_DISTRUST_NS;
-    return ahead ? wall_ns - newest : 0;
-}
-
-/*
- * Whether the wall clock can be believed: it moved as the monotonic one did. After a long stop it
- * cannot be told from one that is not set yet, so the old may then stay for an hour more.
- */
+/* Whether the wall clock can be believed: it moved as the monotonic one did. */
 static bool clock_is_sane(struct trace_log *log, uint64_t wall_ns)
 {
     uint64_t monotonic_ns = clock_monotonic(log->clock);
-    uint64_t off = clock_error(log, wall_ns, monotonic_ns);
+    uint64_t expected = log->own.wall_ns + (monotonic_ns - log->own.monotonic_ns);
+    uint64_t off = wall_ns > expected ? wall_ns - expected : expected - wall_ns;
 
     if (off > CLOCK_JUMP_NS) {
         log->own.suspicious_until_ns = monotonic_ns + CLOCK_DISTRUST_NS;
-        log_warn("trace_log", "wall clock is not where it was, retention by age pauses for an hour",
-                 "seconds=%" PRIu64 " now=%" PRIu64, off / NS_PER_S, wall_ns / NS_PER_S);
+        log_warn("trace_log", "wall clock jumped, retention by age pauses for an hour",
+                 "seconds=%" PRIu64 " ahead=%d", off / NS_PER_S, wall_ns > expected);
     }
     log->own.wall_ns = wall_ns;
     log->own.monotonic_ns = monotonic_ns;

@@ -415,6 +415,8 @@ bool trace_log_open(struct trace_log **out, const struct trace_log_config *confi
     log->entries_loaded_max = ENTRIES_LOADED_MAX;
     log->own.writer.fs = fs;
     log->own.writer.fd = -1;
+    log->own.wall_ns = clock_wall(clock); /* so that a jump before the first housekeeping is seen */
+    log->own.monotonic_ns = clock_monotonic(clock);
     log->lock_fd = -1;
     (void)pthread_mutex_init(&log->shared.lock, NULL);
     (void)pthread_condattr_init(&attr);

@@ -23,6 +23,7 @@ struct sim_span {
     bool acked;          /* a request with it was answered with "ok" */
     unsigned sent;       /* so often */
     unsigned first_life; /* of the process, when it was sent first */
+    uint64_t first_ns;   /* monotonic: when it was sent first */
     uint64_t first_seq;  /* end of the trace log when it was sent first */
     bool may_repeat;     /* sent again when the gateway need not remember it any more */
     /* For the oracle: how often it was found this time, in all and in blocks. */

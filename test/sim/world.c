@@ -616,7 +616,7 @@ bool world_start(struct world *world)
 
     world->life++;
     world->before_troubled = world->troubled;
-    world->troubled = false;
+    world->troubled = world->disk.times > 0 || world->disk_is_full;
     world->sleeps = 0;
     world->accepted = metric_value(METRIC_SPANS_ACCEPTED);
     world->replayed = metric_value(METRIC_WAL_REPLAYED_SPANS);
@@ -793,6 +793,7 @@ static void note_sending(struct world *world, struct sim_span *span)
 
     if (span->sent++ == 0) {
         span->first_life = world->life;
+        span->first_ns = world->monotonic_ns;
         span->first_seq = end;
     }
     judge_repetition(world, span, end);

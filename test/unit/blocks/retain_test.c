@@ -112,6 +112,21 @@ static void what_a_reader_holds_outlives_its_partition(void **state)
     fixture_deinit(&f);
 }
 
+static void a_clock_that_jumps_before_the_first_housekeeping_drops_nothing(void **state)
+{
+    (void)state;
+    struct log_fixture f;
+
+    fixture_init(&f);
+    f.config.retention_ns = 3 * HOUR_NS;
+    fixture_open(&f);
+    (void)fixture_write(&f);
+    f.clock.wall_ns += 24 * HOUR_NS;
+    assert_int_equal(retain(&f, false).count, 0);
+    assert_loads(&f, 1);
+    fixture_deinit(&f);
+}
+
 static void a_clock_that_jumps_drops_nothing(void **state)
 {
     (void)state;
@@ -276,6 +291,7 @@ int main(void)
         cmocka_unit_test(old_partitions_go_as_a_whole_delivered_or_not),
         cmocka_unit_test(numbers_are_not_used_again_when_all_blocks_went),
         cmocka_unit_test(what_a_reader_holds_outlives_its_partition),
+        cmocka_unit_test(a_clock_that_jumps_before_the_first_housekeeping_drops_nothing),
         cmocka_unit_test(a_clock_that_jumps_drops_nothing),
         cmocka_unit_test(the_disk_limit_takes_the_oldest_delivered_and_never_others),
         cmocka_unit_test(without_destinations_the_disk_limit_takes_what_is_oldest),
