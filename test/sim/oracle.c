@@ -234,9 +234,9 @@ static void check_log_limit(struct world *world)
 }
 
 /*
- * After a crash at most the batch that was in flight comes again; after a drain, nothing. Blocks that
- * the age or the disk limit dropped may go while the ingest log still needs their records: those
- * come again after a start.
+ * After a crash at most the batch that was in flight comes again; after a drain, nothing. Blocks
+ * that the age or the disk limit dropped may go while the ingest log still needs their records:
+ * those come again after a start.
  */
 static void check_repeats(struct world *world)
 {
